@@ -136,7 +136,9 @@ class Catalogue:
         return next((row for row in self.entries.values() if row.test == nodeid.split("[")[0]), None)
 
     def dump(self) -> str:
-        return json.dumps({"checks": [asdict(row) for row in self.entries.values()]}, indent=1, ensure_ascii=False) + "\n"
+        return (
+            json.dumps({"checks": [asdict(row) for row in self.entries.values()]}, indent=1, ensure_ascii=False) + "\n"
+        )
 
 
 def discover(root: Path) -> Catalogue:
@@ -164,11 +166,11 @@ def main() -> int:
     try:
         catalogue = discover(root)
     except CatalogueError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 4
     file = root / "checks" / "catalogue.json"
     file.write_text(catalogue.dump(), "utf-8")
-    print(f"{file.relative_to(root)}: {len(catalogue.entries)} checks")
+    sys.stdout.write(f"{file.relative_to(root)}: {len(catalogue.entries)} checks\n")
     return 0
 
 

@@ -1,0 +1,15 @@
+pytest_plugins = [
+    "plugins.run",
+    "fixtures.cluster",
+    "fixtures.prometheus",
+    "fixtures.provider",
+    "fixtures.repository",
+    "fixtures.secrets",
+    "fixtures.observations.environment",
+    "fixtures.observations.metrics",
+    "fixtures.observations.provider",
+    "fixtures.observations.repository",
+    "fixtures.observations.runbook",
+    "fixtures.observations.service",
+    "fixtures.observations.workload",
+]

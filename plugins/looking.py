@@ -1,0 +1,102 @@
+"""Looking ahead: every observation that the selected checks need starts before the first check runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fixtures.observation import OBSERVATIONS, Evidence, Observer, Pending
+from plugins.outcomes import NotApplicableError, applies
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fixtures.settings import Environment
+    from plugins.redaction import Redactor
+
+NAME = "golive-looking"
+SECRETS_DEADLINE = 10.0  # seconds that evidence waits until each configured secret is known to the redactor
+
+
+class Looking:
+    """What observations stand on in this process, and the hook that hands their values to the checks."""
+
+    def __init__(self, environment: Environment, redactor: Redactor, folder: Path, replay: Path | None) -> None:
+        self.environment = environment
+        self.redactor = redactor
+        self.observer = Observer(Evidence(folder, self.redacted, replay))
+        self._replay = replay
+        self._settling: threading.Thread | None = None
+
+    def redacted(self, tree: Any) -> Any:
+        """`tree` without secrets. Waits until those of the environment are known, so that none slips through."""
+        if self._settling is not None:
+            self._settling.join(SECRETS_DEADLINE)
+        return self.redactor.tree(tree)
+
+    def settle(self, request: pytest.FixtureRequest) -> None:
+        """Resolve every configured secret, so that it can be masked wherever it turns up."""
+        if self._replay is not None:
+            return
+        try:
+            secrets = request.getfixturevalue("secrets")
+        except pytest.FixtureLookupError:  # a checklist of its own that holds no secrets
+            return
+        self._settling = threading.Thread(target=secrets.settle, name="secrets", daemon=True)
+        self._settling.start()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        """Wait for what this check needs, and for nothing else; then let it judge."""
+        if isinstance(item, pytest.Function) and hasattr(item.function, "__check__"):
+            settings = self.environment.checks.get(item.function.__check__.id)
+            if settings is not None and settings.not_applicable:
+                raise NotApplicableError(settings.not_applicable)
+            for name, value in item.funcargs.items():
+                if isinstance(value, Pending):
+                    item.funcargs[name] = value.result()
+            applies(item)
+        return (yield)
+
+
+# Fixtures of this module exist only in a run: it registers the module when it has settled its premises.
+
+
+@pytest.fixture(scope="session")
+def _looking(pytestconfig: pytest.Config) -> Looking:
+    looking = pytestconfig.pluginmanager.get_plugin(NAME)
+    assert isinstance(looking, Looking)
+    return looking
+
+
+@pytest.fixture(scope="session")
+def environment(_looking: Looking) -> Environment:
+    """The settings of the environment under verification."""
+    return _looking.environment
+
+
+@pytest.fixture(scope="session")
+def redactor(_looking: Looking) -> Redactor:
+    """Knows every secret of this process; whoever resolves one registers it here first."""
+    return _looking.redactor
+
+
+@pytest.fixture(scope="session")
+def observer(_looking: Looking) -> Observer:
+    """Starts looks."""
+    return _looking.observer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _look_ahead(request: pytest.FixtureRequest, _looking: Looking) -> None:
+    """Start all looks at once; a fixture that cannot be made is reported by the checks that need it."""
+    _looking.settle(request)
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in sorted(wanted & OBSERVATIONS.keys()):
+        try:
+            request.getfixturevalue(name)
+        except Exception:  # noqa: BLE001, S112, PERF203 - pytest keeps it and raises it again in each check's set-up
+            continue

@@ -1,0 +1,216 @@
+"""What is settled before the first look: the environment, the sandbox if it is one, the waivers, the run's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from plugins.waivers import WaiverError, Waivers
+from plugins.waivers import load as load_waivers
+
+from fixtures.observation import now
+from plugins.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from plugins.redaction import Redactor
+
+    from fixtures.settings import Environment
+
+PREMISES = "premises.json"  # in the run's folder: settings and clock as they were, so that a replay needs nothing else
+WAIVERS = "waivers.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The premises of a run, the same in every process of it."""
+
+    environment: Environment
+    because: str
+    """Which option or variable chose the environment."""
+    waivers: Waivers
+    replay: Path | None
+    folder: Path
+    clock: str
+    """The moment by which waivers are judged: the start of the run, or of the run that is replayed."""
+
+    def shared(self) -> dict[str, Any]:
+        """What a worker is told, so that it works on the very same premises."""
+        return {
+            "settings": self.environment.model_dump(mode="json"),
+            "because": self.because,
+            "replay": str(self.replay) if self.replay else None,
+            "folder": str(self.folder),
+            "clock": self.clock,
+        }
+
+
+def joined(shared: dict[str, Any], catalogue: Catalogue) -> Opening:
+    """The controller's premises, in a worker."""
+    from fixtures.settings import Environment
+
+    environment = Environment.model_validate(shared["settings"])
+    folder, clock = Path(shared["folder"]), shared["clock"]
+    waivers = load_waivers(folder / WAIVERS, catalogue, environment.name, _day(clock))
+    replay = Path(shared["replay"]) if shared["replay"] else None
+    return Opening(environment, shared["because"], waivers, replay, folder, clock)
+
+
+@contextlib.contextmanager
+def opened(config: pytest.Config, catalogue: Catalogue, phase: str | None, redactor: Redactor) -> Iterator[Opening]:
+    """Settle everything, and keep the sandbox up meanwhile. Raises `pytest.UsageError`, each located."""
+    from fixtures.settings import SettingsError
+
+    with contextlib.ExitStack() as stack:
+        try:
+            replay = _replayed(config)
+            if replay is not None:
+                environment, clock = _recorded(replay, config)
+                because, waivers_file = f"recorded in {replay.name}", replay / WAIVERS
+            else:
+                environment, because = _configured(config, stack)
+                clock, waivers_file = now(), _folder(config) / WAIVERS
+            waivers = load_waivers(waivers_file, catalogue, environment.name, _day(clock))
+            _refuse_exempted(environment, catalogue)
+        except (SettingsError, WaiverError) as error:
+            raise pytest.UsageError(str(error)) from None
+        folder = _run_folder(config, environment.name, phase)
+        _keep(folder, {"clock": clock, "environment": environment.model_dump(mode="json")}, waivers_file, redactor)
+        yield Opening(environment, because, waivers, replay, folder, clock)
+
+
+def _day(clock: str) -> date:
+    return datetime.fromisoformat(clock).astimezone(UTC).date()
+
+
+def _folder(config: pytest.Config) -> Path:
+    named = config.option.config or os.environ.get("GOLIVE_CONFIG")
+    folder = Path(config.invocation_params.dir, named) if named else config.rootpath / "environments"
+    if not folder.is_dir():
+        raise pytest.UsageError(
+            f"--config {folder}: there is no such folder; expected one with base.toml and NAME.toml"
+        )
+    return folder
+
+
+def _configured(config: pytest.Config, stack: contextlib.ExitStack) -> tuple[Environment, str]:
+    from fixtures.settings import load, refuse_sandbox_in_ci, resolve_name
+
+    folder = _folder(config)
+    name, because = resolve_name(config.option.env, os.environ, folder)
+    environment = load(name, folder)
+    refuse_sandbox_in_ci(environment, config.option.env, os.environ)
+    if not environment.sandbox:
+        if config.option.scenario:
+            raise pytest.UsageError(
+                f"--scenario {config.option.scenario}: {environment.name} is a real environment; "
+                "only the sandbox can be started broken (--env sandbox)"
+            )
+        return environment, because
+    return load(name, folder, overlay=_sandbox(config.option.scenario, stack)), because
+
+
+def _sandbox(scenario: str | None, stack: contextlib.ExitStack) -> dict[str, Any]:
+    """Start the embedded world, broken as asked. Returns the settings that lead to it."""
+    from fixtures.sandbox.world import World, started
+
+    world = World()
+    if scenario:
+        from fixtures.sandbox.specimen import scenarios
+
+        known = scenarios()
+        if scenario not in known:
+            near = get_close_matches(scenario, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise pytest.UsageError(
+                f"--scenario {scenario}: no such scenario{hint} (python -m fixtures.sandbox --list prints them)"
+            )
+        mutate = known[scenario].mutate
+        assert mutate is not None
+        mutate(world)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="golive-", ignore_cleanup_errors=True)))
+    return stack.enter_context(started(world, folder)).settings
+
+
+def _replayed(config: pytest.Config) -> Path | None:
+    if not config.option.replay:
+        return None
+    if config.option.scenario:
+        raise pytest.UsageError("--replay and --scenario: a replay starts nothing; give one of the two")
+    run = Path(config.invocation_params.dir, config.option.replay)
+    for part in (PREMISES, "observations"):
+        if not (run / part).exists():
+            raise pytest.UsageError(f"--replay {config.option.replay}: not a run's folder: it has no {part}")
+    return run
+
+
+def _recorded(replay: Path, config: pytest.Config) -> tuple[Environment, str]:
+    from pydantic import ValidationError
+
+    from fixtures.settings import Environment, canonical
+
+    file = replay / PREMISES
+    try:
+        premises = json.loads(file.read_text("utf-8"))
+        environment, clock = Environment.model_validate(premises["environment"]), premises["clock"]
+        _day(clock)
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise pytest.UsageError(f"{file}: not the premises of a run ({type(error).__name__})") from None
+    if config.option.env and canonical(config.option.env) != environment.name:
+        raise pytest.UsageError(
+            f"--env {config.option.env}: the run to replay looked at {environment.name}; leave --env out or name that"
+        )
+    return environment, clock
+
+
+def _refuse_exempted(environment: Environment, catalogue: Catalogue) -> None:
+    """`[checks.ID]` may say "does not apply" only of checks that exist and that nobody may waive away."""
+    for id_, settings in environment.checks.items():
+        row = catalogue.entries.get(id_)
+        where = f"{environment.config[-1] if environment.config else environment.name}: checks.{id_}"
+        if row is None:
+            near = get_close_matches(id_, catalogue.entries, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise pytest.UsageError(f"{where}: there is no such check{hint}")
+        if settings.not_applicable and not row.waivable:
+            raise pytest.UsageError(f"{where}: found not_applicable, but nothing exempts from {id_}: {row.claim}")
+
+
+def _run_folder(config: pytest.Config, environment: str, phase: str | None) -> Path:
+    if config.option.run_dir:
+        folder = Path(config.invocation_params.dir, config.option.run_dir)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise pytest.UsageError(f"--run-dir {config.option.run_dir}: exists and is not an empty folder")
+        return _made(folder)
+    stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{environment}-{phase or 'checks'}"
+    runs = config.rootpath / "reports" / "runs"
+    for name in (stem, *(f"{stem}-{number}" for number in range(2, 100))):
+        with contextlib.suppress(FileExistsError):
+            return _made(runs / name, exist_ok=False)
+    raise pytest.UsageError(f"{runs / stem}: a hundred runs began in this second; name one with --run-dir")
+
+
+def _made(folder: Path, *, exist_ok: bool = True) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise pytest.UsageError(f"{folder}: the run's folder cannot be made: {error.strerror}") from None
+    return folder
+
+
+def _keep(folder: Path, premises: dict[str, Any], waivers: Path, redactor: Redactor) -> None:
+    """Put the settings (references, never secrets), the clock and the waivers beside the evidence."""
+    text = json.dumps(redactor.tree(premises), indent=1, ensure_ascii=False)
+    (folder / PREMISES).write_text(text + "\n", "utf-8")
+    if waivers.exists():
+        (folder / WAIVERS).write_text(redactor.text(waivers.read_text("utf-8")), "utf-8")

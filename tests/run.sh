@@ -1,0 +1,30 @@
+#!/bin/sh
+# The project's own tests: what they need that PyPI has not, then linters, then pytest. Called by `make test`.
+set -eu
+cd "$(dirname "$0")/.."
+python=${PYTHON:-.venv/bin/python}
+
+# Real programs from Debian, where we may install them; elsewhere the tests that need one say so.
+missing=""
+command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$missing prometheus"
+command -v chromium >/dev/null || missing="$missing chromium"
+command -v git >/dev/null || missing="$missing git"
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing$missing"
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+if command -v npm >/dev/null && [ ! -e tests/browser/node_modules/.package-lock.json ]; then
+    (cd tests/browser && npm ci --silent --no-audit --no-fund --ignore-scripts)
+fi
+"$python" -m tests.real.kubernetes build
+"$python" -m tests.real.service build
+
+"$python" -m ruff check .
+"$python" -m ruff format --check .
+"$python" -m mypy
+# shellcheck disable=SC2086 # arguments of the caller
+"$python" -m pytest tests -m "not real" -n auto -q ${ARGS:-}
+# shellcheck disable=SC2086
+"$python" -m pytest tests -m real -q ${ARGS:-}
