@@ -124,7 +124,8 @@ class Report:
     counts: dict[str, int]
     masked: dict[str, Any]
     waivers: tuple[dict[str, Any], ...] = ()
-    """Every waiver of the environment with its `state`: covers, expires_soon, expired, orphan."""
+    """Every waiver of the environment with its `state`: covers, expires_soon, expired, orphan, or not_asked where
+    its check is not among those that were answered."""
     notes: tuple[str, ...] = field(default=())
     """What a reader must know beside the findings: a replay, a run cut short, a report that could not be written."""
 

@@ -1,0 +1,54 @@
+"""`python -m reports build RUN` writes a run's reports anew from its journal; `verify RUN` checks its hashes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from reports import build, journal, manifest
+from reports.inert import inert
+
+USAGE_ERROR = 4
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: of `build`, the report's own (never 0 on anything but a whole run); of `verify`, 1 where a
+    file differs; 4 where RUN is no run's folder.
+    """
+    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, says in (("build", "write every report of RUN anew"), ("verify", "check RUN against its manifest")):
+        commands.add_parser(name, help=says, description=says).add_argument("run", type=Path, metavar="RUN")
+    try:
+        asked = parser.parse_args(arguments)
+    except SystemExit as stop:
+        return USAGE_ERROR if stop.code else 0
+    try:
+        return _build(asked.run) if asked.command == "build" else _verify(asked.run)
+    except (journal.JournalError, manifest.ManifestError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _build(folder: Path) -> int:
+    report, problems = build.publish(folder)
+    print(inert(report.headline))
+    for name in build.FILES:
+        if (folder / name).is_file():
+            print(folder / name)
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return report.exit_code
+
+
+def _verify(folder: Path) -> int:
+    found = manifest.differences(folder)
+    for sentence in found:
+        print(sentence)
+    print(f"{folder}: {'does not match' if found else 'matches'} its manifest")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""From a run's folder to a report and its files: the same way at the end of a run and for a rebuild."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reports import evidence, journal, manifest, verdict
+from reports.document import SCHEMA, document, report_of, text
+from reports.journal import Record
+from reports.model import Finding, Report
+from reports.wording import counts
+
+ABOUT_TO_EXPIRE = timedelta(days=14)
+FILES = ("report.json", "report.html", "junit.xml", "summary.md", manifest.NAME)
+CUT_SHORT = "The run was cut short: it was killed, or its machine was, before it came to its end."
+UNTOLD = "no result of it was recorded before the run was cut short"
+
+
+def build(folder: Path) -> Report:
+    """The report on the run in `folder`, from its journal and evidence. Raises `journal.JournalError`.
+
+    Evidence that is damaged, altered or gone cannot carry a GO: then the headline says so.
+    """
+    record = journal.read(folder / journal.NAME)
+    looks = evidence.files(folder)
+    report = _report(record, looks, _findings(record))
+    return verdict.worsened(report, _doubts(report, looks))
+
+
+def _findings(record: Record) -> tuple[Finding, ...]:
+    catalogue = {entry.id: entry for entry in record.header.catalogue}
+    untold = {} if record.end else dict.fromkeys(set(catalogue) - {row.id for row in record.results}, UNTOLD)
+    return verdict.findings(catalogue, record.results, untold | record.not_run, record.header.promoted)
+
+
+def _report(record: Record, looks: Iterable[evidence.EvidenceFile], findings: tuple[Finding, ...]) -> Report:
+    header, end = record.header, record.end
+    strays = verdict.strays({entry.id: entry for entry in header.catalogue}, record.results)
+    foreign = sum(row.status in {"failed", "unverified"} for row in strays) + (end.foreign if end else 0)
+    decision = verdict.decide(
+        findings,
+        phase=header.phase,
+        pytest_status=end.pytest_status if end else 0,
+        foreign=foreign,
+        ended=end is not None and end.whole,
+    )
+    service = header.service | {key: item for key, item in ((end and end.service) or {}).items() if item is not None}
+    return Report(
+        schema=SCHEMA,
+        phase=header.phase,
+        environment={key: header.environment.get(key) for key in ("name", "sandbox", "config")},
+        verdict=decision.verdict,
+        exit_code=decision.exit_code,
+        headline=verdict.headline(decision, sandbox=bool(header.environment.get("sandbox")), replay=header.replay),
+        started=header.started,
+        finished=end.finished if end else None,
+        service={key: service.get(key) for key in ("name", "image", "revision")},
+        suite={key: header.suite.get(key) for key in ("version", "revision")},
+        findings=findings,
+        observations=tuple(look.observed for look in looks),
+        counts=counts(findings),
+        masked={"total": 0, "by_kind": {}} | (end.masked if end else {}),
+        waivers=_waivers(record, findings),
+        notes=tuple(_notes(record, sorted({row.id for row in strays}))),
+    )
+
+
+def _notes(record: Record, strays: list[str]) -> list[str]:
+    notes = []
+    if record.end is None:
+        notes.append(CUT_SHORT + (" The last line of its journal is incomplete." if record.torn else ""))
+    if record.header.replay:
+        notes.append(f"A replay: the observations are those of {record.header.replay}; nothing was looked at anew.")
+    if strays:
+        notes.append(f"Results for ids that are not in the catalogue were left out: {', '.join(strays)}.")
+    return notes + list(record.end.notes if record.end else ())
+
+
+def _doubts(report: Report, looks: Iterable[evidence.EvidenceFile]) -> list[str]:
+    """What is wrong with the evidence, a sentence each."""
+    there = {look.path: look.problem for look in looks}
+    named = dict.fromkeys(path for finding in report.findings for path in finding.evidence)
+    return [problem for problem in there.values() if problem] + [
+        f"{path}, evidence of a finding, is not there" for path in named if path not in there
+    ]
+
+
+def _waivers(record: Record, findings: Iterable[Finding]) -> tuple[dict[str, Any], ...]:
+    """Each waiver of the environment with its state in this run."""
+    answered = {finding.id for finding in findings if finding.status != "not_run"}
+    covered = {row.id for row in record.results if row.waiver}
+    states = [_state(row, answered, covered, record.header.started) for row in record.header.waivers]
+    return tuple({**row, "state": state} for row, state in zip(record.header.waivers, states, strict=True))
+
+
+def _state(waiver: dict[str, Any], answered: set[str], covered: set[str], started: str) -> str:
+    """expired, not_asked, orphan, expires_soon or covers. A waiver ends with the day that it names, in UTC."""
+    try:
+        left = date.fromisoformat(str(waiver.get("expires"))[:10]) - date.fromisoformat(started[:10])
+    except ValueError:  # a waiver without a readable end covers nothing
+        return "expired"
+    if waiver.get("state") == "expired" or left < timedelta(0):
+        return "expired"
+    if waiver.get("check") not in answered:
+        return "not_asked"
+    if waiver.get("check") not in covered:
+        return "orphan"
+    return "expires_soon" if left <= ABOUT_TO_EXPIRE else "covers"
+
+
+def publish(
+    folder: Path, redact: Callable[[Any], Any] | None = None, allure: Path | None = None
+) -> tuple[Report, list[str]]:
+    """Build the report and write its files, with Allure's results where `allure` names a folder for them.
+
+    What went wrong on the way is in the report that is returned and in every file that could be written: the
+    headline says it, and the exit code is not 0. Raises `JournalError`.
+    """
+    report = _redacted(build(folder), redact)
+    problems = write(report, folder, allure=allure)
+    if problems:
+        report = verdict.worsened(report, problems)
+        problems = list(dict.fromkeys([*problems, *write(report, folder, allure=allure)]))
+    return report, problems
+
+
+def write(
+    report: Report, folder: Path, redact: Callable[[Any], Any] | None = None, allure: Path | None = None
+) -> list[str]:
+    """Write report.json, report.html, junit.xml, summary.md and manifest.json; a sentence for each that failed.
+
+    Each is written whole or not at all, and one that fails does not stop the others.
+    """
+    report = _redacted(report, redact)
+    jobs = {name: partial(_file, name, report, folder) for name in FILES}
+    if allure is not None:
+        last = jobs.pop(manifest.NAME)  # Allure's folder may lie inside the run's
+        jobs |= {f"--alluredir={allure}": partial(_allure, report, folder, allure), manifest.NAME: last}
+    problems = []
+    for name, job in jobs.items():
+        try:
+            job()
+        except Exception as error:  # noqa: BLE001 - whatever a renderer meets is said in the headline, not lost
+            problems.append(f"{name} could not be written ({_cause(error)})")
+            if name in FILES:
+                _discard(folder / name)
+    return problems
+
+
+def _file(name: str, report: Report, folder: Path) -> None:
+    _replace(folder / name, _rendered(name, report, folder))
+
+
+def _rendered(name: str, report: Report, folder: Path) -> str:
+    """The text of one file. A renderer is loaded when its turn comes, so that one that cannot be stops no other."""
+    if name == manifest.NAME:
+        return manifest.text(folder)
+    if name == "report.html":
+        from reports import html
+
+        return html.text(report, folder)
+    if name == "junit.xml":
+        from reports import junit
+
+        return junit.text(report)
+    if name == "summary.md":
+        from reports import summary
+
+        return summary.text(report)
+    return text(report)
+
+
+def _allure(report: Report, folder: Path, target: Path) -> None:
+    from reports import allure
+
+    allure.write(report, folder, target)
+
+
+def _redacted(report: Report, redact: Callable[[Any], Any] | None) -> Report:
+    return report if redact is None else report_of(redact(document(report)))
+
+
+def _replace(file: Path, content: str) -> None:
+    temporary = file.with_name(f"{file.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _discard(file: Path) -> None:
+    """An older report that says something else must not stand beside the new ones."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError:  # it cannot be removed either; that it could not be written is reported already
+        return
+
+
+def _cause(error: Exception) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,66 @@
+"""manifest.json: the sha256 of each file of a run's folder, so that a later change to any of them shows.
+
+ManifestError    there is no manifest, or it is no manifest
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+NAME = "manifest.json"
+
+
+class ManifestError(Exception):
+    """The manifest cannot be read; the message says where, what was found and what to do."""
+
+
+def text(folder: Path) -> str:
+    """The manifest of what is in `folder` now: path, sha256 and size in bytes of each file."""
+    rows = [
+        {"path": path, "sha256": _sha256(folder / path), "bytes": (folder / path).stat().st_size}
+        for path in _paths(folder)
+    ]
+    return json.dumps({"schema": "1", "files": rows}, indent=1, ensure_ascii=False) + "\n"
+
+
+def differences(folder: Path) -> list[str]:
+    """A sentence for each file that is missing, changed or not in the manifest. Raises `ManifestError`."""
+    recorded = _recorded(folder / NAME)
+    present = set(_paths(folder))
+    found = []
+    for path, sha256 in recorded.items():
+        if path not in present:
+            found.append(f"{path} is missing")
+        elif _sha256(folder / path) != sha256:
+            found.append(f"{path} is not the file that was recorded: its sha256 differs")
+    return found + [f"{path} was added: the manifest does not name it" for path in sorted(present - set(recorded))]
+
+
+def _recorded(file: Path) -> dict[str, str]:
+    again = f"Write it anew: python -m reports build {file.parent}"
+    try:
+        rows = json.loads(file.read_text("utf-8"))["files"]
+        return {str(row["path"]): str(row["sha256"]) for row in rows}
+    except FileNotFoundError:
+        raise ManifestError(f"{file}: found no file, expected the manifest of a run. {again}") from None
+    except OSError as error:
+        raise ManifestError(f"{file}: found no readable file ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ManifestError(f"{file}: found no manifest ({type(error).__name__}), expected a JSON object") from None
+
+
+def _paths(folder: Path) -> Iterator[str]:
+    """Files relative to `folder`, sorted. Hidden ones (locks) and unfinished ones are not part of a run."""
+    for file in sorted(folder.rglob("*")):
+        path = file.relative_to(folder)
+        hidden = any(part.startswith(".") for part in path.parts)
+        if not hidden and file.suffix != ".tmp" and path.as_posix() != NAME and file.is_file():
+            yield path.as_posix()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,75 @@
+"""summary.md: what a CI system shows on the page of the run. Everything from outside is escaped."""
+
+from __future__ import annotations
+
+import re
+
+from reports.inert import inert
+from reports.model import STATUSES, WORST_FIRST, Finding, Report
+from reports.wording import SANDBOX, SIGNS, WORDS, first_line, plural, reason_in_words
+
+ROWS = 100
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>&~@$:])")
+
+
+def text(report: Report) -> str:
+    """The summary as GitHub-flavoured Markdown, far below the 1 MiB that GitHub takes."""
+    sections = [f"## {escaped(report.headline)}", _facts(report)]
+    if report.environment["sandbox"]:
+        sections.append(f"> **Sandbox:** {SANDBOX}.")
+    sections += [_counts(report), _open(report)]
+    if report.notes:
+        sections.append("\n".join(f"- {escaped(note)}" for note in report.notes))
+    sections.append("The whole report, with the evidence: `report.html` in the run's folder.")
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def escaped(value: str, limit: int = 600) -> str:
+    """One line of Markdown that shows `value` and does nothing: no link, image, mention, HTML or table cell."""
+    return _SPECIAL.sub(r"\\\1", " ".join(inert(value, limit).split()))
+
+
+def _facts(report: Report) -> str:
+    facts = {
+        "Service": report.service["name"],
+        "Revision": report.service["revision"],
+        "Environment": report.environment["name"],
+        "Phase": report.phase or "none",
+        "Started": report.started,
+        "Exit code": str(report.exit_code),
+    }
+    return ", ".join(f"{name} **{escaped(str(value))}**" for name, value in facts.items() if value)
+
+
+def _counts(report: Report) -> str:
+    head = " | ".join(WORDS[status] for status in STATUSES)
+    row = " | ".join(str(report.counts[status]) for status in STATUSES)
+    return f"| {head} |\n|{' ---: |' * len(STATUSES)}\n| {row} |"
+
+
+def _open(report: Report) -> str:
+    """A table of what did not simply pass, the worst first."""
+    rows = [row for row in report.findings if row.status not in {"passed", "not_applicable"}]
+    rows.sort(key=lambda row: (WORST_FIRST.index(row.status), row.severity != "blocker"))
+    if not rows:
+        return ""
+    lines = ["| Status | Check | What was found | What to do |", "| --- | --- | --- | --- |"]
+    lines += [_row(finding) for finding in rows[:ROWS]]
+    left = len(rows) - ROWS
+    return "\n".join(lines) + (f"\n\nand {plural(left, 'more finding')} in report.html" if left > 0 else "")
+
+
+def _row(finding: Finding) -> str:
+    advisory = ", advisory" if finding.severity == "advisory" else ""
+    found = [escaped(finding.message)]
+    if finding.reason:
+        found.insert(0, escaped(reason_in_words(finding.reason)))
+    if finding.waiver:
+        found.append(escaped(f"waived until {finding.waiver.get('expires')}: {finding.waiver.get('reason')}"))
+    cells = (
+        f"{SIGNS[finding.status]} {WORDS[finding.status]}{advisory}",
+        f"**{escaped(finding.id)}** {escaped(finding.claim)}",
+        "<br>".join(part for part in found if part),
+        escaped(first_line(finding.remedy)),
+    )
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,257 @@
+"""Runs made up for the tests: a journal and its evidence in a folder, as a real run leaves them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from reports import journal
+from reports.model import Entry, Offender, Result
+
+STARTED, FINISHED = "2026-11-22T15:08:01.120Z", "2026-11-22T15:08:13.480Z"
+
+PROBE_REMEDY = """Give each container a `readinessProbe` that calls its own `/ready`:
+
+    containers:
+      - name: chat
+        readinessProbe:
+          httpGet: {path: /ready, port: 8080}
+          periodSeconds: 5
+
+Then roll it out:
+
+$ kubectl -n chat apply -f deploy/chat.yaml
+$ kubectl -n chat rollout status deployment/chat"""
+
+WAIVER = {
+    "check": "SEC-005",
+    "environment": "production",
+    "reason": "The move to mistral-medium-3 is planned with the tenant; it needs their sign-off.",
+    "ticket": "OPS-1412",
+    "owner": "lea.moreau",
+    "approver": "j.okafor",
+    "expires": "2026-12-01",
+}
+
+
+def entry(id_: str, claim: str = "", *, area: str = "infra", phase: str = "preflight", **fields: Any) -> Entry:
+    """A row of the catalogue; a blocker with a one-line remedy unless `fields` say otherwise."""
+    given: dict[str, Any] = {"severity": "blocker", "remedy": "Mend it.", "waivable": True, "observations": ()}
+    test = f"checks/{area}/subject.py::test_{id_.lower().replace('-', '_')}"
+    return Entry(
+        id=id_, claim=claim or f"The claim of {id_} holds.", area=area, phase=phase, test=test, **(given | fields)
+    )
+
+
+def header(catalogue: Iterable[Entry], **fields: Any) -> journal.Header:
+    """The header of a preflight in production, unless `fields` say otherwise."""
+    given: dict[str, Any] = {
+        "phase": "preflight",
+        "environment": {"name": "production", "sandbox": False, "config": ["environments/base.toml"]},
+        "service": {"name": "chat", "image": None, "revision": None},
+        "suite": {"version": "0.1.0", "revision": "fedb38a2c1"},
+        "started": STARTED,
+    }
+    return journal.Header(catalogue=tuple(catalogue), **(given | fields))
+
+
+def end(**fields: Any) -> journal.End:
+    given: dict[str, Any] = {"finished": FINISHED, "pytest_status": 0}
+    return journal.End(**(given | fields))
+
+
+def written(
+    folder: Path,
+    head: journal.Header,
+    results: Iterable[Result],
+    ending: journal.End | None,
+    *,
+    not_run: Mapping[str, str] | None = None,
+) -> Path:
+    """A run's folder with its journal; killed in the middle where `ending` is None."""
+    folder.mkdir(parents=True, exist_ok=True)
+    book = journal.Journal(folder / journal.NAME)
+    book.begin(head)
+    for result in results:
+        book.result(result)
+    for id_, message in (not_run or {}).items():
+        book.not_run(id_, message)
+    if ending is None:
+        book.close()
+    else:
+        book.end(ending)
+    return folder
+
+
+def observe(folder: Path, name: str, value: Any, *, sources: Iterable[str] = (), **unseen: str) -> str:
+    """Write an evidence file; `unseen` gives reason, message and remedy of a look that failed. Its relative path."""
+    given = {"reason": None, "message": "", "remedy": ""} | unseen
+    canonical = json.dumps(
+        [value, given["reason"], given["message"]], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    document = {
+        "name": name,
+        "seen": given["reason"] is None,
+        "reason": given["reason"],
+        "message": given["message"],
+        "remedy": given["remedy"],
+        "sources": list(sources),
+        "at": "2026-11-22T15:08:01.220Z",
+        "duration": 0.3127,
+        "sha256": hashlib.sha256(canonical.encode()).hexdigest(),
+        "value": value,
+    }
+    file = folder / "observations" / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(document, indent=1), "utf-8")
+    return f"observations/{name}.json"
+
+
+CATALOGUE = (
+    entry("SEC-001", "The key of this environment comes from a secret manager.", area="secrets"),
+    entry("SEC-003", "The Mistral API accepts the key.", area="secrets", waivable=False),
+    entry("SEC-005", "No configured model is about to retire.", area="secrets", severity="advisory"),
+    entry("SEC-007", "The cluster's secret exists and equals the one in the store.", area="secrets"),
+    entry("ENV-001", "The service runs as the environment asked for.", area="environments", waivable=False),
+    entry("ENV-004", "Debugging is off in staging and production.", area="environments"),
+    entry("COD-001", "The service's own tests pass.", area="code"),
+    entry("COD-005", "Every call to Mistral handles its errors.", area="code"),
+    entry("INF-001", "The health endpoint reports on Mistral.", area="infra"),
+    entry(
+        "INF-002",
+        "Traffic reaches a container only after the container says that it is ready.",
+        area="infra",
+        remedy=PROBE_REMEDY,
+    ),
+    entry("INF-003", "Each container has a liveness probe.", area="infra"),
+    entry("INF-005", "The service survives the loss of a pod or a node.", area="infra", severity="advisory"),
+    entry("INF-009", "Each of the five alerts is defined, with its severity.", area="infra"),
+    entry("INF-015", "TLS is valid and stays so for 21 days.", area="infra", severity="advisory"),
+    entry("DOC-001", "An incident runbook covers each error class.", area="docs"),
+    entry("DOC-007", "The runbooks hold no placeholder and no dead link.", area="docs"),
+)
+
+ALERTS = ("api-down", "high-latency", "rate-limited", "auth-failures", "circuit-open")
+
+
+def _workload() -> dict[str, Any]:
+    containers = [
+        {"name": "chat", "image": "ghcr.example/chat@sha256:4e5f1c", "readiness_probe": None},
+        {"name": "proxy", "image": "envoyproxy/envoy:v1.31", "readiness_probe": None},
+    ]
+    return {"name": "chat", "namespace": "chat", "replicas": 2, "revision": "9f2c1e7", "containers": containers}
+
+
+def mixed(folder: Path, **head: Any) -> Path:
+    """A NO-GO that has everything: two failures, two that could not be verified, a waiver, one not run."""
+    workload = observe(
+        folder,
+        "workload",
+        _workload(),
+        sources=["GET https://10.0.0.1:6443/apis/apps/v1/namespaces/chat/deployments/chat"],
+    )
+    models = observe(
+        folder, "models", {"ids": ["mistral-large-2411"]}, sources=["GET https://api.mistral.ai/v1/models"]
+    )
+    rules = observe(folder, "alert_rules", {"groups": 2}, sources=["GET http://prometheus:9090/api/v1/rules"])
+    denied = "may not get secrets in namespace chat"
+    grant = """Let the identity that verifies read this one Secret:
+
+    kubectl -n chat create role golive-secret --verb=get --resource=secrets --resource-name=mistral
+    kubectl -n chat create rolebinding golive-secret --role=golive-secret --serviceaccount=ci:golive"""
+    secret = observe(
+        folder,
+        "cluster_secret",
+        None,
+        sources=["GET https://10.0.0.1:6443/api/v1/namespaces/chat/secrets/mistral"],
+        reason="denied",
+        message=denied,
+        remedy=grant,
+    )
+    results = [
+        Result(id="SEC-001", status="passed", duration=0.01),
+        Result(id="SEC-003", status="passed", evidence=(models,), duration=0.4),
+        Result(
+            id="SEC-005",
+            status="waived",
+            beneath="failed",
+            message="1 configured model retires within 30 days",
+            offenders=(Offender("mistral-large-2411", "provider.model", "retires 2026-12-10", "30 days or more"),),
+            evidence=(models,),
+            waiver=WAIVER,
+        ),
+        Result(id="SEC-007", status="unverified", reason="denied", message=denied, remedy=grant, evidence=(secret,)),
+        Result(id="ENV-001", status="passed", evidence=(workload,)),
+        Result(id="ENV-004", status="passed", evidence=(workload,)),
+        Result(id="COD-001", status="passed", duration=7.2),
+        Result(
+            id="COD-005",
+            status="failed",
+            message="1 of 4 call sites handles no error",
+            offenders=(
+                Offender(
+                    "client.chat.stream(...)", "src/stream.ts:48", "no try around it", "errors caught or passed on"
+                ),
+            ),
+            remedy="Catch `SDKError` around the call and answer with the fallback.",
+        ),
+        Result(id="INF-001", status="passed"),
+        Result(
+            id="INF-002",
+            status="failed",
+            message="2 of 2 containers have no readiness probe",
+            offenders=(
+                Offender("chat", "deployment chat/chat", "no readinessProbe", "a probe of its own /ready"),
+                Offender("proxy", "deployment chat/chat", "no readinessProbe", "a probe of its own /ready"),
+            ),
+            evidence=(workload,),
+        ),
+        Result(id="INF-003", status="passed", evidence=(workload,)),
+        Result(
+            id="INF-005",
+            status="failed",
+            message="no PodDisruptionBudget selects the pods",
+            offenders=(Offender("deployment/chat", "namespace chat", "no PodDisruptionBudget", "one that allows 1"),),
+            evidence=(workload,),
+        ),
+        *(
+            Result(id="INF-009", status="passed", parameter=alert, evidence=(rules,))
+            for alert in ALERTS
+            if alert != "circuit-open"
+        ),
+        Result(
+            id="INF-009",
+            parameter="circuit-open",
+            status="unverified",
+            reason="no_data",
+            message="mistral_circuit_breaker_state has no series: the rule could never fire",
+            remedy="Export the breaker's state from the service, then ask again:\n\n"
+            "    promtool query instant http://prometheus:9090 mistral_circuit_breaker_state",
+            evidence=(rules,),
+        ),
+        Result(id="INF-015", status="not_applicable", message="the service has no public address"),
+        Result(id="DOC-001", status="passed"),
+    ]
+    ending = end(
+        pytest_status=1,
+        masked={"total": 3, "by_kind": {"value": 2, "pattern": 1}},
+        service={"image": "ghcr.example/chat@sha256:4e5f1c", "revision": "9f2c1e7"},
+    )
+    orphan = WAIVER | {
+        "check": "INF-003",
+        "ticket": "OPS-1377",
+        "expires": "2027-01-31",
+        "reason": "Not needed.",
+    }
+    top = header(CATALOGUE, **({"waivers": (WAIVER, orphan)} | head))
+    return written(folder, top, results, ending, not_run={"DOC-007": "deselected by -k"})
+
+
+def clean(folder: Path, **head: Any) -> Path:
+    """A GO: every check of the phase passes."""
+    workload = observe(folder, "workload", _workload(), sources=["GET https://10.0.0.1:6443/apis/apps/v1/..."])
+    results = [Result(id=row.id, status="passed", evidence=(workload,), duration=0.02) for row in CATALOGUE]
+    return written(folder, header(CATALOGUE, **head), results, end())
