@@ -1,0 +1,159 @@
+"""A real Prometheus on loopback, with its own data, rules and targets: for tests and for people.
+
+    with PrometheusServer(tmp_path, targets={"chat": ["127.0.0.1:3000"]}, rules=text) as prometheus:
+        prometheus.url
+        prometheus.reload(other_rules)
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.real.control_plane.processes import Process, ProcessGroup, StartError, free_port
+from tests.real.control_plane.programs import PartMissing
+
+__all__ = ["PartMissing", "PrometheusServer", "StartError", "program"]
+
+READY_WITHIN = 20.0
+"""Seconds to start, and again to scrape every target and evaluate every rule once."""
+
+
+def program(name: str = "prometheus") -> str:
+    """The path of `prometheus` or `promtool`. Raises PartMissing."""
+    found = shutil.which(name)
+    if found is None:
+        raise PartMissing(f"{name} is not installed: apt-get install --no-install-recommends prometheus")
+    return found
+
+
+class PrometheusServer:
+    """Prometheus, from `with` to its end; nothing of it outlives this process.
+
+    `folder` is made if it is not there and holds the configuration, the data and the log. `targets` are addresses by
+    job; `rules` is the text of a rule file. It scrapes and evaluates every `interval` seconds. With `settled`, it is
+    entered once every target was scraped, whatever came of it, and every rule was evaluated. Raises PartMissing,
+    StartError.
+    """
+
+    url: str
+
+    def __init__(
+        self,
+        folder: Path,
+        targets: Mapping[str, Sequence[str]],
+        rules: str = "",
+        *,
+        interval: float = 1.0,
+        settled: bool = True,
+    ) -> None:
+        self.folder = folder
+        self._targets = targets
+        self._rules = rules
+        self._interval = interval
+        self._settled = settled
+        self._group: ProcessGroup | None = None
+        self._process: Process | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, or start it again over the data that it has."""
+        binary = program()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._configure(self._rules)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [
+            binary,
+            f"--config.file={self.folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--web.enable-lifecycle",
+            "--log.level=warn",
+        ]
+        self._group = ProcessGroup()
+        try:
+            self._process = self._group.start("prometheus", command, self.folder)
+            self._process.wait_until(self._ready, time.monotonic() + READY_WITHIN)
+            if self._settled:
+                self.settle()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End it; its data stays."""
+        if self._group is not None:
+            self._group.stop()
+            self._group = None
+
+    def reload(self, rules: str) -> None:
+        """Load other rules, and wait until each was evaluated. Raises StartError where Prometheus refuses them."""
+        self._rules = rules
+        self._configure(rules)
+        answer = httpx.post(f"{self.url}/-/reload", timeout=10)
+        if answer.status_code != 200:
+            raise StartError(f"Prometheus refuses its rules: {answer.text}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until every target was scraped and every rule evaluated, whatever came of it. Raises StartError."""
+        assert self._process is not None
+        self._process.wait_until(self._seen_all, time.monotonic() + READY_WITHIN)
+
+    def discover(self) -> None:
+        """Wait until it knows every target, scraped or not. Raises StartError."""
+        assert self._process is not None
+        self._process.wait_until(self._found_all, time.monotonic() + READY_WITHIN)
+
+    def wait_for(self, query: str) -> None:
+        """Wait until a query has a result. Raises StartError."""
+        assert self._process is not None
+        until = time.monotonic() + READY_WITHIN
+        self._process.wait_until(lambda: bool(self.api("query", query=query)["result"]), until)
+
+    def api(self, path: str, **query: str) -> Any:
+        """`data` of an answer of its API."""
+        return httpx.get(f"{self.url}/api/v1/{path}", params=query, timeout=10).raise_for_status().json()["data"]
+
+    def _configure(self, rules: str) -> None:
+        (self.folder / "rules.yml").write_text(rules or "groups: []\n")
+        jobs = [
+            {"job_name": job, "static_configs": [{"targets": list(addresses)}]}
+            for job, addresses in self._targets.items()
+        ]
+        interval = f"{round(self._interval * 1000)}ms"
+        times = {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
+        # JSON is YAML.
+        document = {"global": times, "rule_files": ["rules.yml"], "scrape_configs": jobs}
+        (self.folder / "prometheus.yml").write_text(json.dumps(document, indent=1))
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/-/ready", timeout=1).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _seen_all(self) -> bool:
+        rules = [rule for group in self.api("rules")["groups"] for rule in group["rules"]]
+        targets = self.api("targets", state="active")["activeTargets"]
+        return self._found_all() and all(row["health"] != "unknown" for row in (*rules, *targets))
+
+    def _found_all(self) -> bool:
+        wanted = sum(len(addresses) for addresses in self._targets.values())
+        return len(self.api("targets", state="active")["activeTargets"]) == wanted
