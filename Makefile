@@ -9,7 +9,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 .PHONY: preflight test world bench catalogue requirements lint fast
 
 preflight: $(VENV)/.ready
-	@$(PYTEST) -m preflight --env $(ENV) $(if $(CONFIG),--config $(CONFIG)) $(ARGS)
+	@$(PYTEST) -m preflight --env $(ENV) $(if $(CONFIG),--config=$(CONFIG)) $(ARGS)
 
 test: $(VENV)/.ready-test
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHON=$(VENV)/bin/python ARGS="$(ARGS)" sh tests/run.sh
@@ -35,10 +35,11 @@ requirements: # pins, with hashes and without index addresses (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  pyproject.toml --group test -o requirements-test.txt
 
-$(VENV)/.ready: requirements.txt
+$(VENV)/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=/path/to/python3")'
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.ready-test: requirements-test.txt $(VENV)/.ready

@@ -10,8 +10,8 @@ import importlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,8 +103,29 @@ def entry(function: Callable[..., Any], test: str) -> Entry:
         remedy=inspect.cleandoc(declared.remedy),
         waivable=declared.waivable,
         test=test,
-        observations=tuple(inspect.signature(function).parameters),
+        observations=_looked_at(function),
+        parameters=_parameters(function, test),
     )
+
+
+def _marks(function: Callable[..., Any]) -> list[Any]:
+    return [mark for mark in getattr(function, "pytestmark", ()) if mark.name == "parametrize"]
+
+
+def _looked_at(function: Callable[..., Any]) -> tuple[str, ...]:
+    parametrized = {mark.args[0] for mark in _marks(function)}
+    return tuple(name for name in inspect.signature(function).parameters if name not in parametrized)
+
+
+def _parameters(function: Callable[..., Any], test: str) -> tuple[str, ...]:
+    """The ids of a check's parameters. They must be plain words, so that each can be missed by name."""
+    marks = _marks(function)
+    if not marks:
+        return ()
+    values = marks[0].args[1] if len(marks) == 1 and len(marks[0].args) == 2 else None
+    if marks[0].kwargs or not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
+        raise CatalogueError(f"{test}: parametrize a check once, over a list of plain words, which are its ids")
+    return tuple(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +140,8 @@ class Catalogue:
         advice = "Write it anew: python -m plugins.catalogue"
         try:
             rows = json.loads(file.read_text("utf-8"))["checks"]
-            entries = [Entry(**{**row, "observations": tuple(row["observations"])}) for row in rows]
+            lists = ("observations", "parameters")
+            entries = [Entry(**{**row, **{name: tuple(row[name]) for name in lists}}) for row in rows]
         except FileNotFoundError:
             raise CatalogueError(f"{file}: there is no catalogue of checks. {advice}") from None
         except OSError as error:
@@ -130,6 +152,17 @@ class Catalogue:
 
     def phase(self, phase: str) -> dict[str, Entry]:
         return {id_: row for id_, row in self.entries.items() if row.phase == phase}
+
+    def selected(self, nodeids: Iterable[str]) -> dict[str, Entry]:
+        """The entries of some node ids, each with only those of its parameters that are among them."""
+        found: dict[str, Entry] = {}
+        for nodeid in nodeids:
+            row = self.by_test(nodeid)
+            if row is not None:
+                before = found[row.id].parameters if row.id in found else ()
+                given = (nodeid.partition("[")[2].removesuffix("]"),) if row.parameters else ()
+                found[row.id] = replace(row, parameters=(*before, *given))
+        return found
 
     def by_test(self, nodeid: str) -> Entry | None:
         """The entry of a pytest node id, parameters aside."""

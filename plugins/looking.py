@@ -98,5 +98,5 @@ def _look_ahead(request: pytest.FixtureRequest, _looking: Looking) -> None:
     for name in sorted(wanted & OBSERVATIONS.keys()):
         try:
             request.getfixturevalue(name)
-        except Exception:  # noqa: BLE001, S112, PERF203 - pytest keeps it and raises it again in each check's set-up
+        except Exception:  # noqa: BLE001, S112 - pytest keeps it and raises it again in each check's set-up
             continue

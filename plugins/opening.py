@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from plugins.waivers import WaiverError, Waivers
-from plugins.waivers import load as load_waivers
 
 from fixtures.observation import now
 from plugins.catalogue import Catalogue
+from plugins.waivers import WaiverError, Waivers
+from plugins.waivers import load as load_waivers
 
 if TYPE_CHECKING:
-    from plugins.redaction import Redactor
-
     from fixtures.settings import Environment
+    from plugins.redaction import Redactor
 
 PREMISES = "premises.json"  # in the run's folder: settings and clock as they were, so that a replay needs nothing else
 WAIVERS = "waivers.toml"
@@ -124,9 +123,12 @@ def _sandbox(scenario: str | None, stack: contextlib.ExitStack) -> dict[str, Any
 
     world = World()
     if scenario:
-        from fixtures.sandbox.specimen import scenarios
+        from fixtures.sandbox.specimen import SpecimenError, scenarios
 
-        known = scenarios()
+        try:
+            known = scenarios()
+        except SpecimenError as error:
+            raise pytest.UsageError(str(error)) from None
         if scenario not in known:
             near = get_close_matches(scenario, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""

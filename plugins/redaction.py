@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any, TextIO, cast
+from typing import Any, NamedTuple, TextIO, cast
 
 from plugins.forms import HIDDEN, MASKED, SHORTEST, forms, mask
 from plugins.patterns import by_pattern
@@ -46,13 +46,21 @@ ABOUT = frozenset(
 )
 
 
+class Mask(NamedTuple):
+    """What takes the place of one form of one value."""
+
+    text: str
+    kind: str
+
+
 class Redactor:
     """Knows the secrets of this process. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[str, str] = {}
-        """Value to kind."""
+        self._values: set[str] = set()
+        self._masks: dict[str, Mask] = {}
+        """Every form of every value."""
         self._known: Known | None = Known({})
         self._ledger: Counter[str] = Counter()
 
@@ -70,9 +78,12 @@ class Redactor:
         bare = value.strip()
         if len(bare) < SHORTEST or bare.casefold() in PUBLIC or MASKED.fullmatch(bare) or len(set(bare)) == 1:
             return
+        whole = Mask(mask(bare), kind)
+        masks = {form: whole if len(form) >= len(bare) else Mask(HIDDEN, kind) for form in forms(value)}
         with self._lock:
             if value not in self._values:
-                self._values[value] = kind
+                self._values.add(value)
+                self._masks = {**masks, **self._masks}
                 self._known = None
 
     def from_environment(self, variables: Mapping[str, str]) -> None:
@@ -138,7 +149,7 @@ class Redactor:
         known = self._known
         if known is None:
             with self._lock:
-                known = self._known = Known(self._values)
+                known = self._known = Known(self._masks)
         return known
 
     def _count(self, found: Mapping[str, int]) -> None:
@@ -148,15 +159,10 @@ class Redactor:
 
 
 class Known:
-    """Values as one expression over all their forms."""
+    """All forms of all values as one expression."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._masks: dict[str, tuple[str, str]] = {}
-        """Form to mask and kind."""
-        for value, kind in values.items():
-            whole = mask(value.strip())
-            for form in forms(value):
-                self._masks.setdefault(form, (whole if len(form) >= len(value.strip()) else HIDDEN, kind))
+    def __init__(self, masks: Mapping[str, Mask]) -> None:
+        self._masks = masks
         alone = {form for form in self._masks if ACCIDENTAL.fullmatch(form)}
         anywhere = _alternation(self._masks.keys() - alone)
         standing = rf"(?<![0-9A-Za-z])(?:{_alternation(alone)})(?![0-9A-Za-z])" if alone else ""
@@ -168,9 +174,9 @@ class Known:
         """`text` with each form of each value masked, and counted in `found` by kind."""
 
         def replaced(match: re.Match[str]) -> str:
-            shown, kind = self._masks[match[0]]
-            found[kind] += 1
-            return shown
+            shown = self._masks[match[0]]
+            found[shown.kind] += 1
+            return shown.text
 
         return self._regex.sub(replaced, text) if self._regex else text
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from plugins.arguments import rejoin
 from plugins.catalogue import AREAS, PHASES, Catalogue, CatalogueError, entry
 from plugins.session import Run
 
@@ -18,6 +19,7 @@ CATALOGUE = Path("checks/catalogue.json")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    rejoin()
     group = parser.getgroup("golive", "production checklist")
     group.addoption(
         "--env", metavar="NAME", help="the environment to verify (default: GOLIVE_ENV, else the platform's)"

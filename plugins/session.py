@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
-from fixtures.observation import CannotObserve, now, read
-from plugins import outcomes, shortfall
+from plugins import outcomes
 from plugins.catalogue import Catalogue, entry
-from reports.model import Entry, Result
+from reports.model import Entry, Report, Result
 
 if TYPE_CHECKING:
-    from plugins.redaction import Redactor
-
     from plugins.looking import Looking
     from plugins.opening import Opening
-    from plugins.progress import Progress
-    from reports.journal import Journal
-    from reports.model import Report
+    from plugins.recording import Losses, Recording
+    from plugins.redaction import Redactor
 
 
 class Run:
@@ -34,6 +29,7 @@ class Run:
 
     opening: Opening
     looking: Looking
+    losses: Losses
     redactor: Redactor
 
     def __init__(self, config: pytest.Config, catalogue: Catalogue, phase: str | None) -> None:
@@ -42,16 +38,10 @@ class Run:
         self.phase = phase
         self.worker: dict[str, Any] | None = getattr(config, "workerinput", {}).get("golive")
         self.report: Report | None = None
-        self._expected: dict[str, Entry] = catalogue.phase(phase) if phase else {}
-        self._journal: Journal | None = None
+        self._recording: Recording | None = None
         self._compared = outcomes.Compared()
         self._stack = contextlib.ExitStack()
         self._accounted = 0  # pytest's failed reports that are a check's own
-        self._lost_workers: list[str] = []
-        self._unloadable: dict[str, str] = {}
-        self._deselected: set[str] = set()
-        self._answered: set[str] = set()
-        self._progress: Progress | None = None
         self._masked: Counter[str] = Counter()
         self._allure: str | None = getattr(config.option, "allure_report_dir", None)
         self._quieten()
@@ -71,9 +61,11 @@ class Run:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         from plugins import looking
+        from plugins.recording import Losses
         from plugins.redaction import Redactor
 
         del session
+        self.losses = Losses()
         self.redactor = Redactor()
         self.redactor.from_environment(os.environ)
         self._redact_output()
@@ -90,18 +82,23 @@ class Run:
         self.config.pluginmanager.register(self.looking, looking.NAME)
         self.config.pluginmanager.register(looking)
         if self.phase:
-            self._begin()
+            self._record(self.catalogue.phase(self.phase))
         if self.quiet and (nodes := self.config.pluginmanager.get_plugin("terminaldistreporter")):
             self.config.pluginmanager.unregister(nodes)  # xdist's own progress, which ours stands for
 
     def _redact_output(self) -> None:
         """All that is printed passes the redactor: what pytest writes, and with `-s` what anybody prints."""
         writer = self.config.get_terminal_writer()
-        writer._file = self.redactor.stream(writer._file)  # noqa: SLF001 - pytest offers no other way
+        writer._file = self._printed(writer._file)  # noqa: SLF001 - pytest offers no other way
         if self.config.option.capture == "no":
             for name in ("stdout", "stderr"):
                 redirect = {"stdout": contextlib.redirect_stdout, "stderr": contextlib.redirect_stderr}[name]
-                self._stack.enter_context(redirect(self.redactor.stream(getattr(sys, name))))
+                self._stack.enter_context(redirect(self._printed(getattr(sys, name))))
+
+    def _printed(self, stream: TextIO) -> TextIO:
+        redacted = self.redactor.stream(stream)
+        self._stack.callback(redacted.finish)  # type: ignore[attr-defined] # a RedactedStream, typed as what it stands for
+        return redacted
 
     def pytest_unconfigure(self) -> None:
         self._stack.close()
@@ -128,13 +125,13 @@ class Run:
                 )
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        self._deselected.update(item.nodeid.split("[")[0] for item in items)
+        self.losses.deselected.update(item.nodeid.split("[")[0] for item in items)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             lines = str(report.longrepr).strip().splitlines() or ["?"]
             said = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
-            self._unloadable[report.nodeid] = (said or lines[-1:])[0]
+            self.losses.unloadable[report.nodeid] = (said or lines[-1:])[0]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._expect([item.nodeid for item in session.items])
@@ -146,10 +143,15 @@ class Run:
 
     def _expect(self, nodeids: list[str]) -> None:
         """Where no phase was asked for, what was selected is what must be answered."""
-        if self.phase is None and self.worker is None and self._journal is None and nodeids:
-            rows = [self.catalogue.by_test(nodeid) for nodeid in nodeids]
-            self._expected = {row.id: row for row in rows if row is not None}
-            self._begin()
+        if self.phase is None and nodeids:
+            self._record(self.catalogue.selected(nodeids))
+
+    def _record(self, expected: dict[str, Entry]) -> None:
+        """Open the journal in the controller, once it is known what must be answered."""
+        from plugins.recording import Recording
+
+        if self.worker is None and self._recording is None:
+            self._recording = Recording(self.config, self.opening, self.looking, self.phase, expected)
 
     # What came of it
 
@@ -208,20 +210,16 @@ class Run:
         result = outcomes.attached(report)
         if result is None and report.failed:
             result = self._crashed_worker(report)
-        if result is not None and result.id in self._expected:
+        if result is not None and self._recording is not None and result.id in self._recording.expected:
             self._accounted += report.failed
-            self._answered.add(result.id)
-            if self._progress is not None:
-                self._progress.answered(result)
-            if self._journal is not None:
-                self._journal.result(result)
+            self._recording.result(result)
 
     def _crashed_worker(self, report: pytest.TestReport) -> Result | None:
         """The one failed report that xdist makes up for a worker that died in the middle of a check."""
         known = self.catalogue.by_test(report.nodeid)
         if known is None or str(report.when) != "???":
             return None
-        self._lost_workers.append(report.nodeid)
+        self.losses.workers.append(report.nodeid)
         return Result(
             id=known.id,
             status="unverified",
@@ -243,7 +241,7 @@ class Run:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         if error:
-            self._lost_workers.append(str(node.gateway.id))
+            self.losses.workers.append(str(node.gateway.id))
         self._masked.update(getattr(node, "workeroutput", {}).get("golive_masked", {}))
 
     @pytest.hookimpl(trylast=True)
@@ -252,135 +250,20 @@ class Run:
         if self.worker is not None:
             self.config.workeroutput["golive_masked"] = dict(masked)  # type: ignore[attr-defined] # xdist's
             return
-        if not hasattr(self, "opening"):
-            return
+        if not hasattr(self, "looking"):
+            return  # the premises could not be settled, which pytest reports
         self._masked.update(masked)
-        self._begin()
-        if self._progress is not None:
-            self._progress.stop()
-        self.report = self._finished(session, int(exitstatus))
+        self._record({})
+        assert self._recording is not None
+        foreign = max(session.testsfailed - self._accounted - len(self.losses.unloadable), 0)
+        self._recording.end(session, self._pytest_status(int(exitstatus)), foreign, self.losses, self._masked)
+        folder = Path(self.config.invocation_params.dir, self._allure) if self._allure else None
+        self.report = self._recording.published(self.redactor.tree, folder)
         session.exitstatus = self.report.exit_code
-        self._print(self.report)
-
-    def _begin(self) -> None:
-        """Open the journal: from here on, whatever is found outlives the process."""
-        from reports.journal import NAME, Header, Journal
-
-        if self.worker is not None or self._journal is not None:
-            return
-        environment, waivers = self.opening.environment, self.opening.waivers
-        self._journal = Journal(self.opening.folder / NAME, self.looking.redacted)
-        self._journal.begin(
-            Header(
-                phase=self.phase,
-                environment={
-                    "name": environment.name,
-                    "sandbox": environment.sandbox,
-                    "config": list(environment.config),
-                },
-                service={"name": environment.service.name, "image": None, "revision": None},
-                suite=_suite(self.config.rootpath),
-                started=now(),
-                catalogue=tuple(self._expected.values()),
-                waivers=tuple(waivers.rows(set())),
-                promoted=tuple(id_ for id_, row in environment.checks.items() if row.severity == "blocker"),
-                replay=self.opening.replay.name if self.opening.replay else None,
-            )
-        )
-        if self.quiet:
-            self._show_progress()
-
-    def _show_progress(self) -> None:
-        from plugins.progress import progress
-
-        writer = self.config.get_terminal_writer()
-        title = f"{self.phase or 'checks'} {self.opening.environment.name}"
-        self._progress = progress(writer._file, title, len(self._expected), self.looking.observer.waiting)  # noqa: SLF001 - redacted
-
-    def _finished(self, session: pytest.Session, exitstatus: int) -> Report:
-        from reports import build
-        from reports.journal import End
-        from reports.verdict import worsened
-
-        assert self._journal is not None
-        for row in self._expected.values():
-            if row.id not in self._answered:
-                self._journal.not_run(row.id, shortfall.why(row, session, self._unloadable, self._deselected))
-        self._journal.end(
-            End(
-                finished=now(),
-                pytest_status=self._pytest_status(exitstatus),
-                foreign=max(session.testsfailed - self._accounted - len(self._unloadable), 0),
-                masked={"total": sum(self._masked.values()), "by_kind": dict(self._masked)},
-                service=self._service(),
-                notes=tuple(self._notes()),
-                whole=not self._lost_workers,
-            )
-        )
-        report, _ = build.publish(self.opening.folder, self.redactor.tree)
-        return worsened(report, self._write_allure(report))
+        self._recording.print(self.report)
 
     def _pytest_status(self, exitstatus: int) -> int:
         """pytest's own status. A file that could not be loaded is an interruption, however pytest counts it."""
-        if self._unloadable and exitstatus in {0, 1}:
+        if self.losses.unloadable and exitstatus in {0, 1}:
             return int(pytest.ExitCode.INTERRUPTED)
         return exitstatus
-
-    def _service(self) -> dict[str, Any]:
-        """What was looked at, as far as the evidence tells."""
-        environment = self.opening.environment
-        image, revision = environment.kubernetes.image, environment.repository.revision
-        with contextlib.suppress(CannotObserve):
-            value = read(self.opening.folder / "observations" / "workload.json").value or {}
-            containers = value.get("containers") or [{}]
-            image, revision = containers[0].get("image", image), value.get("revision") or revision
-        return {"name": environment.service.name, "image": image, "revision": revision}
-
-    def _notes(self) -> list[str]:
-        notes = [f"environment {self.opening.environment.name}: {self.opening.because}"]
-        if self._lost_workers:
-            notes.append(f"worker processes that died: {', '.join(sorted(set(self._lost_workers)))}")
-        notes += [f"{nodeid}: could not be loaded: {why}" for nodeid, why in self._unloadable.items()]
-        return notes
-
-    def _print(self, report: Report) -> None:
-        from reports import text
-
-        writer = self.config.get_terminal_writer()
-        files = [str(_shown(self.opening.folder) / name) for name in ("report.html", "report.json")]
-        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        colour = writer.hasmarkup
-        writer.write(text.board(report, width=writer.fullwidth, colour=colour, encoding=encoding, files=files))
-
-    def _write_allure(self, report: Report) -> list[str]:
-        """Allure's results, for `--alluredir=DIR`; a sentence for what went wrong."""
-        if not self._allure:
-            return []
-        from reports import allure
-
-        try:
-            allure.write(report, self.opening.folder, Path(self.config.invocation_params.dir, self._allure))
-        except OSError as error:
-            return [f"--alluredir={self._allure} could not be written ({error.strerror})"]
-        return []
-
-
-def _shown(folder: Path) -> Path:
-    with contextlib.suppress(ValueError):
-        return folder.relative_to(Path.cwd())
-    return folder
-
-
-def _suite(root: Path) -> dict[str, str | None]:
-    """This suite's own version and revision."""
-    import tomllib
-
-    version = None
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        version = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    revision = None
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=2, check=False)
-        revision = answer.stdout.strip() or None if answer.returncode == 0 else None
-    return {"version": version, "revision": revision}

@@ -34,7 +34,10 @@ def build(folder: Path) -> Report:
 
 def _findings(record: Record) -> tuple[Finding, ...]:
     catalogue = {entry.id: entry for entry in record.header.catalogue}
-    untold = {} if record.end else dict.fromkeys(set(catalogue) - {row.id for row in record.results}, UNTOLD)
+    told = {(row.id, row.parameter) for row in record.results}
+    wanted = {entry.id: entry.parameters or ("",) for entry in record.header.catalogue}
+    lost = [id_ for id_, names in wanted.items() if any((id_, name) not in told for name in names)]
+    untold = {} if record.end else dict.fromkeys(lost, UNTOLD)
     return verdict.findings(catalogue, record.results, untold | record.not_run, record.header.promoted)
 
 
@@ -94,7 +97,9 @@ def _waivers(record: Record, findings: Iterable[Finding]) -> tuple[dict[str, Any
     """Each waiver of the environment with its state in this run."""
     answered = {finding.id for finding in findings if finding.status != "not_run"}
     covered = {row.id for row in record.results if row.waiver}
-    states = [_state(row, answered, covered, record.header.started) for row in record.header.waivers]
+    states = [
+        _state(row, answered, covered, record.header.clock or record.header.started) for row in record.header.waivers
+    ]
     return tuple({**row, "state": state} for row, state in zip(record.header.waivers, states, strict=True))
 
 

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from markupsafe import Markup, escape
 
 from reports import evidence, remedy
 from reports.inert import inert
-from reports.model import STATUSES, Finding, Report, Status
+from reports.model import STATUSES, Finding, Observed, Report, Status
 from reports.wording import SANDBOX, SIGNS, WORDS, plural, reason_in_words
 
 CELL = 1500
@@ -42,7 +43,9 @@ class Exhibit:
 
     anchor: str
     path: str
-    observed: Any
+    observed: Observed
+    source: str
+    """The first thing that was asked; the JSON has them all."""
     text: str
     note: str
 
@@ -79,6 +82,7 @@ def text(report: Report, folder: Path) -> str:
     )
 
 
+@cache
 def _environment() -> Environment:
     """Whatever a template prints is made inert, then escaped: by construction, not by remembering to."""
     environment = Environment(
@@ -163,21 +167,33 @@ def _bounded(files: Iterable[evidence.EvidenceFile]) -> Iterator[Exhibit]:
         left -= len(shown)
         hidden = len(file.text) - len(shown)
         note = f"{hidden:,} more characters are in {file.path}." if hidden > 0 else ""
-        yield Exhibit(f"observation-{number}", file.path, file.observed, shown, file.problem or note)
+        yield Exhibit(
+            f"observation-{number}", file.path, file.observed, _source(file.observed), shown, file.problem or note
+        )
+
+
+def _source(observed: Observed) -> str:
+    first, *others = observed.source.split("; ")
+    return f"{first} and {len(others)} more" if others else first or "no source was named"
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
     facts = [
         ("Service", report.service["name"]),
-        ("Image", report.service["image"]),
-        ("Revision", report.service["revision"]),
+        ("Image", _short(report.service["image"])),
+        ("Revision", _short(report.service["revision"])),
         ("Environment", report.environment["name"]),
         ("Phase", report.phase or "none was asked for"),
         ("Started", _moment(report.started)),
         ("Took", _took(report)),
         ("Exit code", str(report.exit_code)),
     ]
-    return [(name, str(value)) for name, value in facts if value]
+    return [(name, inert(str(value), 200)) for name, value in facts if value]
+
+
+def _short(value: str | None) -> str:
+    """A hash as people compare it, by its first twelve digits; the whole of it stands at the end of the page."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1", value or "")
 
 
 def _took(report: Report) -> str:

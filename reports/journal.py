@@ -38,6 +38,8 @@ class Header:
     """`version`, `revision`."""
     started: str
     catalogue: tuple[Entry, ...]
+    clock: str = ""
+    """The moment by which waivers are judged: in a replay, the start of the run that is replayed."""
     waivers: tuple[dict[str, Any], ...] = ()
     promoted: tuple[str, ...] = ()
     replay: str | None = None

@@ -45,6 +45,8 @@ class Entry:
     test: str
     """`checks/AREA/FILE.py::FUNCTION`"""
     observations: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    """The ids of a parametrized check: each must be answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ def _lines(report: Report, width: int, files: tuple[str, ...]) -> Iterator[Line]
         yield from _finding(finding, width)
     yield from _many_not_run(report.findings, width)
     yield "", ""
-    yield from _areas(report)
+    yield from _areas(report, width)
     for note in report.notes:
         yield from _prose(note, width, "", "Note: ")
     if files:
@@ -68,9 +68,14 @@ def _banner(report: Report, width: int) -> Iterator[Line]:
     style = report.verdict or ""
     yield rule, style
     for line in _wrapped(report.headline, width - 2):
-        yield f" {line}", style
+        yield f" {line}".ljust(width), style
     yield rule, style
-    facts = [report.service["name"], report.service["revision"], report.environment["name"], report.phase or "no phase"]
+    facts = [
+        report.service["name"],
+        (report.service["revision"] or "")[:12],
+        report.environment["name"],
+        report.phase or "no phase",
+    ]
     facts += [_minute(report.started), _took(report), f"exit {report.exit_code}"]
     yield from ((line, "quiet") for line in _wrapped(" · ".join(str(fact) for fact in facts if fact), width))
 
@@ -152,25 +157,26 @@ def _remedy(remedy: str, width: int) -> Iterator[Line]:
             yield from _prose(part.text, width, "    ")
 
 
-def _areas(report: Report) -> Iterator[Line]:
+def _areas(report: Report, width: int) -> Iterator[Line]:
     areas = {area: counts(group) for area, group in groupby(report.findings, key=lambda finding: finding.area)}
     margin = max((len(area) for area in areas), default=0) + 2
     for area, number in areas.items():
+        label = f"{inert(area, 40):<{margin}}"
         parts_ = [f"{SIGNS[status]} {number[status]} {WORDS[status]}" for status in STATUSES if number[status]]
         worst = next(status for status in WORST_FIRST if number[status])
-        yield f"{inert(area, 40):<{margin}}{'  '.join(parts_)}", worst
+        yield from _prose("  ".join(parts_), width, "", label, worst)
 
 
-def _prose(text: str, width: int, indent: str, label: str = "") -> Iterator[Line]:
+def _prose(text: str, width: int, indent: str, label: str = "", style: str = "") -> Iterator[Line]:
     hanging = indent + " " * len(label)
     for line in _wrapped(text, width - len(hanging)):
-        yield f"{indent}{label}{line}", ""
+        yield f"{indent}{label}{line}", style
         indent, label = hanging, ""
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    shown = [line for raw in inert(text, 2000).splitlines() for line in textwrap.wrap(raw, max(width, 20))]
-    return shown or [""]
+    wrapper = textwrap.TextWrapper(max(width, 20), break_on_hyphens=False)
+    return [line for raw in inert(text, 2000).splitlines() for line in wrapper.wrap(raw)] or [""]
 
 
 def _ascii(text: str) -> str:
@@ -188,5 +194,5 @@ def _coloured(lines: list[Line]) -> str:
     console = Console(force_terminal=True, color_system="standard", width=10_000, highlight=False)
     with console.capture() as captured:
         for text, style in lines:
-            console.print(Text(text.rstrip(), style=STYLES[style]), soft_wrap=True)
+            console.print(Text(text, style=STYLES[style]), soft_wrap=True)
     return captured.get()

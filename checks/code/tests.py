@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from plugins.catalogue import Offender, check
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fixtures.observations.repository import ServiceTests
+
+FAILURE = re.compile(r"\b(fail\w*|errors?|not ok)\b", re.IGNORECASE)
+NOTHING = re.compile(r"(?<![\d.])0(?![\d.])")
+"""As in the closing line `# fail 0`."""
 
 
 @check(
@@ -36,20 +41,21 @@ def test_the_services_own_tests_pass(service_tests: ServiceTests) -> None:
 def unproven(tests: ServiceTests) -> Iterator[Offender]:
     """Why the service's tests prove nothing, or prove that it is broken."""
     where = f"`{tests.command}` ({tests.manifest})"
+    ended = f"{ending(tests.exit_code or 0)}: {last_words(tests)}"
     if tests.stub:
         yield Offender("there are no tests", where, 'the stub "no test specified"', "a command that runs tests")
-    elif tests.exit_code:
-        found = f"{ending(tests.exit_code)}: {last_words(tests)}"
-        yield Offender("the service's tests fail", where, found, "exit code 0")
     elif tests.ran == 0:
-        yield Offender("no test ran", where, "exit code 0 with 0 tests", "at least one test that is not skipped")
+        yield Offender("no test ran", where, ended, "at least one test that is not skipped")
+    elif tests.exit_code:
+        yield Offender("the service's tests fail", where, ended, "exit code 0")
 
 
 def ending(exit_code: int) -> str:
-    return f"exit code {exit_code}" if exit_code > 0 else f"ended by signal {-exit_code}"
+    return f"exit code {exit_code}" if exit_code >= 0 else f"ended by signal {-exit_code}"
 
 
 def last_words(tests: ServiceTests) -> str:
-    """The last lines that say something, on one line."""
+    """The last lines that tell of a failure, else the last ones that say something, on one line."""
     lines = [line.strip() for line in tests.tail.splitlines() if any(character.isalnum() for character in line)]
-    return " | ".join(lines[-3:])[-300:] or "no output"
+    telling = [line for line in lines if FAILURE.search(line) and not NOTHING.search(line)]
+    return " | ".join((telling or lines)[-3:])[-300:] or "no output"

@@ -42,7 +42,7 @@ thresholds to yours, keep the severities at least as high, then: promtool check 
             expr: sum(increase(mistral_errors_total{type="auth"}[2m])) > 0
             labels: {severity: critical}
           - alert: MistralCircuitOpen
-            expr: max(mistral_circuit_breaker_state) == 1
+            expr: max(mistral_circuit_breaker_state) > 0
             for: 30s
             labels: {severity: warning}
 

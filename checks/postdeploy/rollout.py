@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fixtures.workload import RunningImage, RunningImages, Workload, digest
+from fixtures.observations.workload import RunningImage, RunningImages
+from fixtures.workload import Workload, digest
 from plugins.catalogue import Offender, check
 
 if TYPE_CHECKING:

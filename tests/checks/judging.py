@@ -10,11 +10,16 @@ from typing import Any
 import pytest
 
 import fixtures.observations.environment
+import fixtures.observations.metrics
 import fixtures.observations.provider
+import fixtures.observations.repository
+import fixtures.observations.runbook
 import fixtures.observations.service  # noqa: F401 - declares the looks that the checks name
 from fixtures.cluster import Cluster
 from fixtures.observation import OBSERVATIONS, CannotObserve, decoded
+from fixtures.prometheus import Prometheus
 from fixtures.provider import Provider
+from fixtures.repository import Repository
 from fixtures.sandbox.specimen import Specimen
 from fixtures.sandbox.world import World, started
 from fixtures.secrets import Secrets
@@ -37,7 +42,7 @@ class Judged:
 
 
 class Bench:
-    """Looks and judges in this process. `test` is the running test's request, whose comparisons are listened to."""
+    """Looks and judges in this process, and listens to the comparison that a check's assertion makes."""
 
     def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         self._folder = folder
@@ -45,20 +50,21 @@ class Bench:
         self._plugins = request.config.pluginmanager
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
-        if op == "==" and right == []:
+        if op == "==" and isinstance(right, list) and not right:
             self._compared = outcomes.Compared(left, found=True)
 
     def judged(self, checks: Mapping[str, Callable[..., None]], specimen: Specimen) -> dict[str, Judged]:
         """Each check, by id, over the specimen's world, or over its values where it has no world."""
         if specimen.values is not None:
-            world = load("sandbox", ENVIRONMENTS)
-            return {id_: self._verdict(check, {"environment": world, **specimen.values}) for id_, check in checks.items()}
+            given = {"environment": load("sandbox", ENVIRONMENTS), **specimen.values}
+            return {id_: self._verdict(check, dict(given)) for id_, check in checks.items()}
         world = World()
         assert specimen.mutate is not None
         specimen.mutate(world)
         return self.over(checks, world)
 
     def over(self, checks: Mapping[str, Callable[..., None]], world: World, **tier: str) -> dict[str, Judged]:
+        """Each check, by id, over this world; `tier="staging"` in place of the sandbox's own."""
         with started(world, self._folder) as running:
             overlay = {**running.settings, **tier}
             environment = load("sandbox", ENVIRONMENTS, overlay=overlay)
@@ -86,11 +92,13 @@ class Bench:
 
 
 def names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's arguments."""
     code = function.__code__
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def clients(environment: Environment) -> dict[str, Any]:
+    """What looks stand on, by the names of the fixtures that give them."""
     redactor, cluster = Redactor(), Cluster(environment)
     secrets = Secrets(environment, cluster, redactor)
     provider = Provider(environment, secrets)
@@ -100,6 +108,8 @@ def clients(environment: Environment) -> dict[str, Any]:
         "cluster": cluster,
         "secrets": secrets,
         "provider": provider,
+        "prometheus": Prometheus(environment, secrets),
+        "repository": Repository(environment),
     }
 
 

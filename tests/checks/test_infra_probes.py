@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from checks.infra.health import test_the_health_endpoint_reports_on_mistral as health_endpoint
@@ -16,7 +18,12 @@ from tests.checks.judging import HEALTHY, Bench, bench
 
 __all__ = ["bench"]
 
-CHECKS = {"INF-001": health_endpoint, "INF-002": readiness, "INF-003": liveness, "INF-004": outage}
+CHECKS: dict[str, Callable[..., None]] = {
+    "INF-001": health_endpoint,
+    "INF-002": readiness,
+    "INF-003": liveness,
+    "INF-004": outage,
+}
 
 
 def test_a_healthy_world_passes(bench: Bench) -> None:

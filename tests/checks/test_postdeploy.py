@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from checks.postdeploy.rollout import test_every_pod_runs_the_expected_image as images
@@ -14,7 +16,7 @@ from tests.checks.judging import HEALTHY, Bench, bench
 
 __all__ = ["bench"]
 
-CHECKS = {"POS-001": rollout, "POS-002": images, "POS-003": health, "POS-004": chat}
+CHECKS: dict[str, Callable[..., None]] = {"POS-001": rollout, "POS-002": images, "POS-003": health, "POS-004": chat}
 
 
 def test_a_healthy_world_passes(bench: Bench) -> None:

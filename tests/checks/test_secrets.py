@@ -9,6 +9,7 @@ import pytest
 
 from checks.environments import debugging, target
 from checks.secrets import delivery, key
+from fixtures import api_server
 from fixtures.sandbox.healthy.provider import KEY
 from fixtures.sandbox.specimen import Specimen
 from fixtures.sandbox.specimens import environments, secrets
@@ -32,7 +33,9 @@ CHECKS: dict[str, Callable[..., None]] = {
 def test_the_healthy_world_passes_every_check(bench: Bench) -> None:
     """Nothing is found where nothing is wrong."""
     judged = bench.judged(CHECKS, HEALTHY)
-    assert {id_: (found.status, found.message) for id_, found in judged.items()} == dict.fromkeys(CHECKS, ("passed", ""))
+    assert {id_: (found.status, found.message) for id_, found in judged.items()} == dict.fromkeys(
+        CHECKS, ("passed", "")
+    )
 
 
 @pytest.mark.parametrize("specimen", [*secrets.SPECIMENS, *environments.SPECIMENS], ids=lambda specimen: specimen.name)
@@ -100,7 +103,9 @@ def test_a_secret_that_is_being_deleted_is_destroyed(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("reference", ["env://KEY_OF_A_TEST", "dotenv://keys.env#KEY"])
-@pytest.mark.parametrize(("tier", "status"), [("development", "passed"), ("staging", "failed"), ("production", "failed")])
+@pytest.mark.parametrize(
+    ("tier", "status"), [("development", "passed"), ("staging", "failed"), ("production", "failed")]
+)
 def test_local_keys_are_for_development(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reference: str, tier: str, status: str
 ) -> None:
@@ -113,9 +118,9 @@ def test_local_keys_are_for_development(
     world.service.environment = tier
     judged = bench.over(CHECKS, world, tier=tier)
     assert judged["SEC-001"].status == status
-    assert {id_: judged[id_].status for id_ in ("SEC-002", "SEC-003", "SEC-007", "ENV-001", "ENV-002")} == dict.fromkeys(
-        ("SEC-002", "SEC-003", "SEC-007", "ENV-001", "ENV-002"), "passed"
-    )
+    assert {
+        id_: judged[id_].status for id_ in ("SEC-002", "SEC-003", "SEC-007", "ENV-001", "ENV-002")
+    } == dict.fromkeys(("SEC-002", "SEC-003", "SEC-007", "ENV-001", "ENV-002"), "passed")
 
 
 def _imported(world: World) -> None:
@@ -162,7 +167,9 @@ def _two_containers(world: World) -> None:
     world.cluster.template["spec"]["containers"].append(other)
 
 
-@pytest.mark.parametrize("mutate", [_imported, _imported_with_prefix, _second_secret, _expanded, _file, _two_containers])
+@pytest.mark.parametrize(
+    "mutate", [_imported, _imported_with_prefix, _second_secret, _expanded, _file, _two_containers]
+)
 def test_every_way_from_a_secret_is_a_reference_and_is_compared(bench: Bench, mutate: Callable[[World], None]) -> None:
     """env, envFrom with and without a prefix, $(NAME), a file: followed to the Secret, and told when it is stale."""
     world = World()
@@ -272,22 +279,62 @@ FAULTS = {
     "down": "unreachable",
     "reset": "unreachable",
     "closed": "unreachable",
+    "hang": "timeout",
+    "drip": "timeout",
     "401": "unauthenticated",
     "403": "denied",
+    "404": "no_data",
     "429": "quota",
     "500": "unreachable",
     "html": "malformed",
     "half-json": "malformed",
+    "huge": "malformed",
 }
-CLUSTER_CHECKS = {id_: CHECKS[id_] for id_ in ("SEC-006", "SEC-007", "ENV-001", "ENV-002", "ENV-004")}
 
 
 @pytest.mark.parametrize(("fault", "reason"), FAULTS.items())
-def test_a_cluster_that_cannot_be_asked_leaves_its_checks_unverified(bench: Bench, fault: str, reason: str) -> None:
-    """Each fault of the API server has its reason, for every look at it."""
+def test_a_cluster_that_cannot_be_asked_leaves_everything_unverified(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: str, reason: str
+) -> None:
+    """Each fault of the API server has its reason, for every look at it and at the store that it keeps."""
+    if reason == "timeout":
+        monkeypatch.setattr(api_server, "READ", 0.3)
+        monkeypatch.setattr(api_server, "TOTAL", 0.5)
     world = World()
     world.cluster.fault = fault
-    judged = bench.over(CLUSTER_CHECKS, world)
+    judged = bench.over(CHECKS, world)
     assert {id_: (found.status, found.reason) for id_, found in judged.items()} == dict.fromkeys(
-        CLUSTER_CHECKS, ("unverified", reason)
+        CHECKS, ("unverified", reason)
     )
+
+
+def test_a_cluster_without_any_of_it_is_an_answer(bench: Bench) -> None:
+    """What does not exist was looked for: no namespace, no store, and no Deployment to say anything of."""
+    world = World()
+    world.cluster.objects = []
+    judged = bench.over(CHECKS, world)
+    assert {id_: found.status for id_, found in judged.items() if found.status == "failed"} == {
+        "SEC-001": "failed",
+        "ENV-002": "failed",
+    }
+    assert {found.reason for found in judged.values() if found.status == "unverified"} == {"no_data"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "unset", "blind"),
+    [
+        ({"provider": {"api_key": ""}}, "[provider] api_key", {"SEC-001", "SEC-002", "SEC-003", "SEC-007"}),
+        ({"kubernetes": {"deployment": ""}}, "[kubernetes] deployment", {"SEC-006", "SEC-007", "ENV-001", "ENV-004"}),
+    ],
+)
+def test_what_is_not_configured_is_not_verified(
+    bench: Bench, settings: dict[str, dict[str, str]], unset: str, blind: set[str]
+) -> None:
+    """The finding names the setting; the checks that do not need it still pass."""
+    world = World()
+    world.settings = settings
+    judged = bench.over(CHECKS, world)
+    assert {id_ for id_, found in judged.items() if found.status != "passed"} == blind
+    for id_ in blind:
+        assert (judged[id_].status, judged[id_].reason) == ("unverified", "not_configured")
+        assert unset in judged[id_].message

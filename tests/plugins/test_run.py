@@ -103,6 +103,19 @@ def test_a_narrowed_phase_is_partial(suite: Suite, extra: tuple[str, ...], why: 
     assert len(done.report["findings"]) == 4
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [("-k", "not left"), ("checks/infra", "checks/secrets/advice.py::test_third[right]")],
+    ids=["keyword", "node"],
+)
+def test_a_parameter_left_out_is_partial(suite: Suite, extra: tuple[str, ...]) -> None:
+    """One of a check's parameters without an answer: the check is not run in part, and the phase is never GO."""
+    done = suite.run(*PREFLIGHT, *extra)
+    assert (done.code, done.report["verdict"]) == (10, "PARTIAL"), done.printed
+    assert done.finding("SEC-001")["status"] == "not_run"
+    assert "left: " in done.finding("SEC-001")["message"]
+
+
 def _delete(suite: Suite) -> None:
     (suite.path / "checks/infra/probes.py").unlink()
 

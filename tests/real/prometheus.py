@@ -1,8 +1,8 @@
 """A real Prometheus on loopback, with its own data, rules and targets: for tests and for people.
 
-    with PrometheusServer(tmp_path, targets={"chat": ["127.0.0.1:3000"]}, rules=text) as prometheus:
-        prometheus.url
-        prometheus.reload(other_rules)
+with PrometheusServer(tmp_path, targets={"chat": ["127.0.0.1:3000"]}, rules=text) as prometheus:
+    prometheus.url
+    prometheus.reload(other_rules)
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class PrometheusServer:
         self._settled = settled
         self._group: ProcessGroup | None = None
         self._process: Process | None = None
+        self.url = ""
 
     def __enter__(self) -> Self:
         self.start()
@@ -72,17 +73,16 @@ class PrometheusServer:
         self.stop()
 
     def start(self) -> None:
-        """Start it, or start it again over the data that it has."""
+        """Start it, or start it again at the same address, over the data that it has."""
         binary = program()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._configure(self._rules)
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = self.url or f"http://127.0.0.1:{free_port()}"
         command = [
             binary,
             f"--config.file={self.folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={self.folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
+            f"--web.listen-address={self.url.removeprefix('http://')}",
             "--web.enable-lifecycle",
             "--log.level=warn",
         ]

@@ -1,10 +1,10 @@
 """A real chat service on the Mistral API, in TypeScript, as a process: for tests and for people.
 
-    with ServiceProcess(None, {"MISTRAL_API_KEY": ..., "MISTRAL_MODEL": ..., ...}, tmp_path) as service:
-        service.url
-        service.log
-    repository(tmp_path / "chat")               its repository, with one commit
-    python -m tests.real.service build          installs and builds it up front
+with ServiceProcess(None, {"MISTRAL_API_KEY": ..., "MISTRAL_MODEL": ..., ...}, tmp_path) as service:
+    service.url
+    service.log
+repository(tmp_path / "chat")               its repository, with one commit
+python -m tests.real.service build          installs and builds it up front
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ __all__ = ["BuildError", "PartMissing", "ServiceProcess", "StartError", "prepare
 SOURCES = Path(__file__).with_name("service")
 MADE = {"node_modules", "build", "dist"}
 """What npm and the compiler leave beside the sources."""
-READY_WITHIN = 30.0
-"""Seconds. The SDK alone takes two to load."""
+READY_WITHIN = 60.0
+"""Seconds. The SDK alone takes two to load, on a machine that has nothing else to do."""
 INSTALL = {
     "node": "install Node.js 20 or newer, with npm",
     "npm": "install Node.js 20 or newer, with npm",
@@ -92,7 +92,8 @@ class ServiceProcess:
             command = ["/usr/bin/env", "-i", *settings, program("node"), str(server)]
             self.process = self._group.start("service", command, self.folder)
             self.log = self.process.log
-            self.process.wait_until(self._answers, time.monotonic() + READY_WITHIN)
+            with httpx.Client(base_url=self.url, verify=False, timeout=2) as client:  # no TLS: loads no certificates
+                self.process.wait_until(lambda: _ready(client), time.monotonic() + READY_WITHIN)
         except BaseException:
             self._group.stop()
             raise
@@ -102,12 +103,6 @@ class ServiceProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._group.stop()
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/ready", timeout=2).is_success
-        except httpx.TransportError:
-            return False
 
 
 def repository(folder: Path) -> str:
@@ -136,6 +131,13 @@ def program(name: str) -> str:
     if found is None:
         raise PartMissing(f"{name} is not installed: {INSTALL[name]}")
     return found
+
+
+def _ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/ready").is_success
+    except httpx.TransportError:
+        return False
 
 
 def _cache() -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +17,7 @@ import pytest
 
 import fixtures.observations.metrics  # noqa: F401 - declares the looks
 from checks.infra.alerts import ALERTS, unwatched
+from checks.infra.alerts import test_each_alert_is_defined as alert_is_defined
 from checks.infra.metrics import silent, unscraped
 from fixtures.observation import OBSERVATIONS, CannotObserve
 from fixtures.prometheus import Prometheus
@@ -25,6 +28,9 @@ pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[2]
 RULES = (ROOT / "tests/real/service/deploy/alerts.yaml").read_text()
+
+DAY = 86_400.0
+"""An interval so long that the random moment of its first tick does not fall into a test."""
 
 METRICS = """\
 mistral_up 1
@@ -47,7 +53,7 @@ mistral_odd NaN
 class Page(BaseHTTPRequestHandler):
     """Answers with the metrics above."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server asks for
+    def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/plain; version=0.0.4")
         self.end_headers()
@@ -121,6 +127,14 @@ def test_the_rules_of_the_example_service_are_good(server: PrometheusServer, ale
     assert alerts(server, alert, RULES) == []
 
 
+@pytest.mark.parametrize("alert", ALERTS)
+def test_the_rules_of_the_remedy_are_good(server: PrometheusServer, alert: str) -> None:
+    """Whoever pastes them gets what the check asks for."""
+    remedy = inspect.cleandoc(alert_is_defined.__check__.remedy)  # type: ignore[attr-defined] # what makes it a check
+    lines = remedy.partition("    groups:")[2].partition("\n\nWhat your")[0]
+    assert alerts(server, alert, textwrap.dedent(f"    groups:{lines}")) == []
+
+
 def test_signals_that_arrive_are_found(server: PrometheusServer) -> None:
     """Every signal of the shared settings has series that a real scrape brought."""
     signals = look("mistral_signals", server.url)
@@ -179,10 +193,10 @@ def test_a_rule_without_a_threshold_covers_nothing(server: PrometheusServer) -> 
     "expression",
     [
         "mistral_up == 0",
-        "mistral_up{job=\"chat\"} < 1",
+        'mistral_up{job="chat"} < 1',
         "absent(mistral_up)",
         "avg_over_time(mistral_up[2m]) < 0.5",
-        "min by (job) (mistral_up) == 0 or absent(mistral_up{job=\"chat\"})",
+        'min by (job) (mistral_up) == 0 or absent(mistral_up{job="chat"})',
         "max_over_time((mistral_up == bool 0)[2m:1s]) == 1",
         "0 == mistral_up",
         "count(mistral_up == 0) > 0 unless on() mistral_maintenance == 1",
@@ -262,21 +276,21 @@ def test_a_prometheus_without_rules_says_so(server: PrometheusServer) -> None:
 
 def test_what_has_just_started_proves_nothing(installed: None, address: str, tmp_path: Path) -> None:
     """Neither its targets nor its rules have been looked at: that is no absence."""
-    slow = PrometheusServer(tmp_path, targets={"chat": [address]}, rules=RULES, interval=600, settled=False)
+    slow = PrometheusServer(tmp_path, targets={"chat": [address]}, rules=RULES, interval=DAY, settled=False)
     with slow:
         for _ in range(2):
             with pytest.raises(CannotObserve, match="has scraped none of the service's targets yet") as unseen:
                 look("scrape_targets", slow.url)
             assert unseen.value.reason == "no_data"
             slow.discover()
-        with pytest.raises(CannotObserve, match="has not evaluated .* yet"):
+        with pytest.raises(CannotObserve, match=r"has not evaluated .* yet"):
             look("alert_rules", slow.url).covering("api-down")
 
 
 def test_a_query_that_it_refuses_is_no_empty_answer(server: PrometheusServer) -> None:
     """An error in the expression is malformed, with Prometheus' own words."""
     client = Prometheus(environment(server.url), None)  # type: ignore[arg-type] # no secret is asked for
-    with pytest.raises(CannotObserve, match="bad_data: .*parse error") as refused:
+    with pytest.raises(CannotObserve, match=r"bad_data: .*parse error") as refused:
         client.query("mistral_up ==")
     assert refused.value.reason == "malformed"
 

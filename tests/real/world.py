@@ -32,10 +32,10 @@ from tests.real.service import ServiceProcess, prepared, repository
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENT = "/apis/apps/v1/namespaces/chat/deployments/chat"
-CONTEXT = "staging"
+CONTEXT = "production"
 
 SETTINGS = """\
-tier = "staging"
+tier = "production"
 
 [service]
 name = "chat"
@@ -96,7 +96,7 @@ class World:
     @property
     def arguments(self) -> list[str]:
         """What to give to pytest."""
-        return ["--env", "staging", "--config", str(self.config)]
+        return ["--env", "production", f"--config={self.config}"]
 
     def fault(self, name: str | None) -> None:
         """Let the Mistral API answer with a fault, or be well again (None)."""
@@ -112,9 +112,8 @@ class World:
 
     def deploy(self) -> None:
         """Make the Deployment what its manifest says, and wait until it is."""
-        self.plane.admin.delete(DEPLOYMENT)
-        self.plane.apply([self.manifest()])
-        self.plane.wait_for_rollout("chat", "chat")
+        self.plane.admin.patch(DEPLOYMENT, self.manifest())  # a merge patch puts whole lists back
+        self.plane.wait_for_rollout("chat", "chat", deadline=60)
 
     def keep(self, namespace: str, key: str) -> None:
         """Put a key into the Secret `mistral` of a namespace."""
@@ -137,7 +136,7 @@ class World:
         self.plane.apply([self.manifest()])
         self._start_service()
         self._start_prometheus()
-        self.plane.wait_for_rollout("chat", "chat")
+        self.plane.wait_for_rollout("chat", "chat", deadline=60)
         self._configure()
 
     def _start_provider(self) -> None:
@@ -157,7 +156,7 @@ class World:
 
     def _start_service(self) -> None:
         variables = {
-            "NODE_ENV": "staging",
+            "NODE_ENV": "production",
             "MISTRAL_API_KEY": self.key,
             "MISTRAL_BASE_URL": self.provider,
             "MISTRAL_MODEL": "mistral-small-2603",
@@ -184,7 +183,7 @@ class World:
             prometheus=self.prometheus.url,
             repository=self.repository,
         )
-        (self.config / "staging.toml").write_text(text)
+        (self.config / "production.toml").write_text(text)
 
 
 def _namespace(name: str) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError  # type: ignore[import-untyped] # no types
 
 from reports import __main__ as program
 from reports import build, document, journal, manifest
-from reports.model import Entry, Result
+from reports.model import Entry, Result, Status
 from tests.reports import runs, strategies
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,8 @@ def test_a_sandbox_and_a_replay_say_so(tmp_path: Path) -> None:
 def test_results_outside_the_catalogue_do_not_pass_unnoticed(tmp_path: Path) -> None:
     """One that fails counts as a failure that belongs to no check; one that passes is noted."""
     catalogue = (runs.entry("INF-001"),)
-    for status, verdict in (("failed", "NO-GO"), ("passed", "GO")):
+    cases: tuple[tuple[Status, str], ...] = (("failed", "NO-GO"), ("passed", "GO"))
+    for status, verdict in cases:
         results = [Result(id="INF-001", status="passed"), Result(id="INF-777", status=status)]
         content = published(runs.written(tmp_path / status, runs.header(catalogue), results, runs.end()))
         assert content["verdict"] == verdict
@@ -247,7 +248,7 @@ def test_what_is_written_is_redacted(tmp_path: Path) -> None:
         assert [form for form in ("s3&cret", "s3&amp;cret") if form in text] == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(head=strategies.headers(), ending=strategies.endings(), data=st.data())
 def test_every_report_keeps_to_the_schema(tmp_path: Path, head: Any, ending: Any, data: st.DataObject) -> None:
     """Whatever ran and however it ended; and what was read back is the same report."""

@@ -62,6 +62,8 @@ def controller_manager(programs: Binaries, port: int, kubeconfig: Path) -> Comma
         # With the default of 20 requests a second, the accounts of all controllers take 5 s to make.
         "--kube-api-qps=1000",
         "--kube-api-burst=1000",
+        # The simulated node sends no heartbeats; without them its pods would count as not ready after 50 s.
+        "--node-monitor-grace-period=24h",
         "--service-account-private-key-file=service-accounts.key",
         "--root-ca-file=ca.crt",
     ]

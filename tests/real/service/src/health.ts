@@ -4,7 +4,8 @@ import type { Failure } from "./failure.js";
 import type { Metrics } from "./metrics.js";
 import type { Mistral } from "./mistral.js";
 
-const TIMEOUT_MS = 2_000;
+/** Those who ask for /health wait two seconds, as a rule. */
+const TIMEOUT_MS = 1_500;
 const FRESH_MS = 2_000;
 const INTERVAL_MS = 10_000;
 

@@ -1,0 +1,171 @@
+"""The record of one run, kept by the controller: the journal as results come, the report at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fixtures.observation import CannotObserve, now, read
+from plugins import shortfall
+from plugins.progress import Progress, progress
+from reports.journal import NAME, End, Header, Journal
+from reports.model import Entry, Report, Result
+
+if TYPE_CHECKING:
+    from plugins.looking import Looking
+    from plugins.opening import Opening
+
+
+@dataclass(slots=True)
+class Losses:
+    """What a run meets on its way that may cost it results."""
+
+    deselected: set[str] = field(default_factory=set)
+    unloadable: dict[str, str] = field(default_factory=dict)
+    """Node id to error, of what could not be collected."""
+    workers: list[str] = field(default_factory=list)
+    """Worker processes that died, and the checks that they held."""
+
+
+class Recording:
+    """From the journal's first line to the report; whatever is found in between outlives the process."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        opening: Opening,
+        looking: Looking,
+        phase: str | None,
+        expected: Mapping[str, Entry],
+    ) -> None:
+        self.expected = dict(expected)
+        self._config = config
+        self._opening = opening
+        self._looking = looking
+        self._answered: Counter[tuple[str, str]] = Counter()
+        self._journal = Journal(opening.folder / NAME, looking.redacted)
+        self._journal.begin(_header(config, opening, phase, self.expected))
+        self._progress: Progress | None = None
+        if config.option.verbose < 0:
+            stream = config.get_terminal_writer()._file  # noqa: SLF001 - the redacted one
+            title = f"{phase or 'checks'} {opening.environment.name}"
+            self._progress = progress(stream, title, len(self.expected), looking.observer.waiting)
+
+    def result(self, result: Result) -> None:
+        """Write one result down, then show it."""
+        self._answered[result.id, result.parameter] += 1
+        self._journal.result(result)
+        if self._progress is not None:
+            self._progress.answered(result)
+
+    def end(
+        self, session: pytest.Session, pytest_status: int, foreign: int, losses: Losses, masked: Counter[str]
+    ) -> None:
+        """Say what was not run, and close the journal. `foreign` counts failures that belong to no check."""
+        if self._progress is not None:
+            self._progress.stop()
+        for row in self.expected.values():
+            if missing := self._missing(row):
+                why = shortfall.why(row, session, losses.unloadable, losses.deselected)
+                names = ", ".join(name for name in missing if name)
+                self._journal.not_run(
+                    row.id, f"{names}: {why}" if names and len(missing) < len(row.parameters) else why
+                )
+        self._journal.end(
+            End(
+                finished=now(),
+                pytest_status=pytest_status,
+                foreign=foreign,
+                masked={"total": masked.total(), "by_kind": dict(masked)},
+                service=self._service(),
+                notes=tuple(self._notes(losses)),
+                whole=not losses.workers,
+            )
+        )
+
+    def published(self, redact: Callable[[Any], Any], allure: Path | None) -> Report:
+        """Write every format; what cannot be written is in the headline and in the exit code."""
+        from reports import build
+
+        report, _ = build.publish(self._opening.folder, redact, allure)
+        return report
+
+    def print(self, report: Report) -> None:
+        """The board, at the end of what the terminal shows."""
+        from reports import text
+
+        writer = self._config.get_terminal_writer()
+        files = [str(_shown(self._opening.folder) / name) for name in ("report.html", "report.json")]
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        colour = writer.hasmarkup
+        writer.write(text.board(report, width=writer.fullwidth, colour=colour, encoding=encoding, files=files))
+
+    def _missing(self, row: Entry) -> list[str]:
+        """The parameters of a check that nobody answered; [""] stands for a check without any."""
+        wanted = [str(self._looking.redacted(name)) for name in row.parameters] or [""]
+        return [name for name in wanted if not self._answered[row.id, name]]
+
+    def _service(self) -> dict[str, Any]:
+        """What was looked at, as far as the evidence tells."""
+        environment = self._opening.environment
+        image, revision = environment.kubernetes.image, environment.repository.revision
+        with contextlib.suppress(CannotObserve):
+            value = read(self._opening.folder / "observations" / "workload.json").value or {}
+            containers = value.get("containers") or [{}]
+            image, revision = containers[0].get("image", image), value.get("revision") or revision
+        return {"name": environment.service.name, "image": image, "revision": revision}
+
+    def _notes(self, losses: Losses) -> list[str]:
+        notes = [f"environment {self._opening.environment.name}: {self._opening.because}"]
+        if losses.workers:
+            notes.append(f"worker processes that died: {_listed(losses.workers)}")
+        return notes + [f"{nodeid} could not be loaded: {why}" for nodeid, why in losses.unloadable.items()]
+
+
+def _header(config: pytest.Config, opening: Opening, phase: str | None, expected: Mapping[str, Entry]) -> Header:
+    environment = opening.environment
+    return Header(
+        phase=phase,
+        environment={"name": environment.name, "sandbox": environment.sandbox, "config": list(environment.config)},
+        service={"name": environment.service.name, "image": None, "revision": None},
+        suite=_suite(config.rootpath),
+        started=now(),
+        clock=opening.clock,
+        catalogue=tuple(expected.values()),
+        waivers=tuple(opening.waivers.rows(set())),
+        promoted=tuple(id_ for id_, row in environment.checks.items() if row.severity == "blocker"),
+        replay=opening.replay.name if opening.replay else None,
+    )
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(set(names)))
+
+
+def _shown(folder: Path) -> Path:
+    with contextlib.suppress(ValueError):
+        return folder.relative_to(Path.cwd())
+    return folder
+
+
+def _suite(root: Path) -> dict[str, str | None]:
+    """This suite's own version and revision."""
+    import tomllib
+
+    version = None
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        version = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    revision = None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=2, check=False)
+        revision = answer.stdout.strip() or None if answer.returncode == 0 else None
+    return {"version": version, "revision": revision}
