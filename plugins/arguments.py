@@ -1,7 +1,8 @@
 """`--config DIR` in two words: pytest takes a folder that it meets on the command line for the project's root.
 
 It reads the command line once before any plugin is loaded, and then the words after options that it does not know yet
-are paths to it. Joined as `--config=DIR` they are not. So the command line is joined, and pytest starts again.
+are paths to it. Joined as `--config=DIR` they are not. So the command line is joined, and pytest starts again. This module is the
+environment's entry point into pytest; all else is loaded by the root's conftest.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 FOLDERS = ("--config", "--run-dir", "--replay", "--alluredir")
+
+
+def pytest_addoption() -> None:
+    """The first thing that pytest asks of a plugin."""
+    rejoin()
 
 
 def rejoin() -> None:

@@ -11,15 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from plugins.arguments import rejoin
 from plugins.catalogue import AREAS, PHASES, Catalogue, CatalogueError, entry
 from plugins.session import Run
 
+NAME = "golive-run"
 CATALOGUE = Path("checks/catalogue.json")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    rejoin()
     group = parser.getgroup("golive", "production checklist")
     group.addoption(
         "--env", metavar="NAME", help="the environment to verify (default: GOLIVE_ENV, else the platform's)"
@@ -47,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         catalogue = Catalogue.load(config.rootpath / CATALOGUE)
     except CatalogueError as error:
         raise pytest.UsageError(str(error)) from None
-    config.pluginmanager.register(Run(config, catalogue, asked_phase(config)), "golive")
+    config.pluginmanager.register(Run(config, catalogue, asked_phase(config)), NAME)
 
 
 def asked_phase(config: pytest.Config) -> str | None:
@@ -93,7 +92,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         area = test.split("/")[1]
         for name in dict.fromkeys((area, AREAS[area].phase)):
             item.add_marker(name)
-    run = config.pluginmanager.get_plugin("golive")
+    run = config.pluginmanager.get_plugin(NAME)
     if isinstance(run, Run):
         run.collected(items)
 

@@ -6,9 +6,6 @@ import os
 
 import pytest
 
-pytest_plugins = ["pytester"]
-
-
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests decide which environment they mean; the machine that runs them must not."""
