@@ -1,8 +1,9 @@
 """`--config DIR` in two words: pytest takes a folder that it meets on the command line for the project's root.
 
 It reads the command line once before any plugin is loaded, and then the words after options that it does not know yet
-are paths to it. Joined as `--config=DIR` they are not. So the command line is joined, and pytest starts again. This module is the
-environment's entry point into pytest; all else is loaded by the root's conftest.py.
+are paths to it. Joined as `--config=DIR` they are not. So the command line is joined, and pytest starts again.
+
+This module is the environment's entry point into pytest; all else is loaded by the conftest.py of the root.
 """
 
 from __future__ import annotations

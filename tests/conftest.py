@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests decide which environment they mean; the machine that runs them must not."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.benchmarks.process import ROOT, Measured, timed
 from tests.benchmarks.synthetic import synthetic
+from tests.environments import environments
 
 RUNS = 5
 LATENCY = 0.15  # seconds added to each answer of the sandbox
@@ -49,11 +50,11 @@ def preflight() -> None:
 
     print(f"\npreflight on the sandbox, {LATENCY * 1000:.0f} ms added to each answer ({RUNS} runs)")
     with tempfile.TemporaryDirectory() as folder, started(World(latency=LATENCY), Path(folder) / "world") as running:
-        environments = _environments(Path(folder) / "environments", running.settings)
+        settings = environments(Path(folder) / "environments", running.settings)
         runs = []
         for number in range(RUNS):
             run = Path(folder) / f"run-{number}"
-            arguments = ["-m", "preflight", "--env", "bench", "--config", str(environments), "--run-dir", str(run)]
+            arguments = ["-m", "preflight", "--env", "bench", "--config", str(settings), "--run-dir", str(run)]
             runs.append(timed([sys.executable, "-m", "pytest", *arguments], ROOT))
         _print("pytest -m preflight", runs)
         report = json.loads((run / "report.json").read_text())
@@ -87,38 +88,6 @@ def _print(name: str, runs: Iterable[Measured]) -> float:
     median = statistics.median(walls)
     print(f"  {name:<36} {median:.3f}  ({walls[0]:.3f} to {walls[-1]:.3f})")
     return median
-
-
-def _environments(folder: Path, settings: dict[str, object]) -> Path:
-    """A folder of settings that lead to a sandbox which already runs."""
-    import tomllib
-
-    folder.mkdir()
-    (folder / "base.toml").write_bytes((ROOT / "environments" / "base.toml").read_bytes())
-    table = tomllib.loads((ROOT / "environments" / "sandbox.toml").read_text())
-    (folder / "bench.toml").write_text(_toml(_merged(table | {"sandbox": False}, settings)))
-    return folder
-
-
-def _merged(under: dict[str, object], over: dict[str, object]) -> dict[str, object]:
-    result = dict(under)
-    for key, value in over.items():
-        below = result.get(key)
-        result[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return result
-
-
-def _toml(table: dict[str, object]) -> str:
-    """Enough of TOML for settings: inline tables, and strings as JSON writes them."""
-    return "".join(f"{json.dumps(key)} = {_value(value)}\n" for key, value in table.items())
-
-
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value if isinstance(value, str | bool | int | float) else str(value))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def synthetic(folder: Path, checks: int, observations: int) -> Callable[[int], l
     (folder / "environments" / "base.toml").write_text("")
     (folder / "environments" / "staging.toml").write_text('tier = "staging"\n')
     (folder / "pytest.ini").write_text(
-        f"[pytest]\ntestpaths = checks\npythonpath = . {ROOT}\npython_files = checks/*/*.py\naddopts = --import-mode=importlib\n"
+        f"[pytest]\ntestpaths = checks\npythonpath = . {ROOT}\n"
+        "python_files = checks/*/*.py\naddopts = --import-mode=importlib -p no:anyio -p no:hypothesispytest\n"
     )
     (folder / "conftest.py").write_text(
         f"import sys\nsys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]\npytest_plugins = ['plugins.run', 'looks']\n"
