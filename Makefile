@@ -12,7 +12,7 @@ preflight: $(VENV)/.ready
 	@$(PYTEST) -m preflight --env $(ENV) $(if $(CONFIG),--config=$(CONFIG)) $(ARGS)
 
 test: $(VENV)/.ready-test
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHON=$(VENV)/bin/python ARGS="$(ARGS)" sh tests/run.sh
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHON=$(VENV)/bin/python ARGS="$(ARGS)" AGAIN="$(AGAIN)" sh tests/run.sh
 
 fast: $(VENV)/.ready-test
 	@$(PYTEST) tests -m "not real" -n auto $(ARGS)

@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--scenario", metavar="NAME", help="sandbox only: start it broken (python -m fixtures.sandbox --list)"
     )
     group.addoption("--run-dir", metavar="DIR", help="where this run's folder goes; must be new or empty")
+    group.addoption("--alluredir", metavar="DIR", help="write Allure results to this folder as well")
     group.addoption("--replay", metavar="RUN", help="read the observations of that run in place of looking")
 
 

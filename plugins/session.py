@@ -43,14 +43,13 @@ class Run:
         self._stack = contextlib.ExitStack()
         self._accounted = 0  # pytest's failed reports that are a check's own
         self._masked: Counter[str] = Counter()
-        self._allure: str | None = getattr(config.option, "allure_report_dir", None)
+        self._allure: str | None = config.option.alluredir
         self._quieten()
 
     def _quieten(self) -> None:
         """Our board speaks for the run; `-v` gives pytest's own output beside it."""
         option = self.config.option
         self.config.addinivalue_line("filterwarnings", "default")  # a library's warning is no outage
-        option.allure_report_dir = None  # results are written from the report, so that they agree with it
         self.quiet = option.verbose <= 0
         if self.quiet:
             option.verbose = -2

@@ -39,11 +39,12 @@ def synthetic(folder: Path, checks: int, observations: int) -> Callable[[int], l
     """Write the checklist into `folder`. Returns the command of its n-th run."""
     (folder / "checks" / "infra").mkdir(parents=True)
     (folder / "environments").mkdir()
-    (folder / "environments" / "base.toml").write_text("")
+    (folder / "environments" / "base.toml").write_text('[service]\nname = "chat"\n')
     (folder / "environments" / "staging.toml").write_text('tier = "staging"\n')
     (folder / "pytest.ini").write_text(
         f"[pytest]\ntestpaths = checks\npythonpath = . {ROOT}\n"
-        "python_files = checks/*/*.py\naddopts = --import-mode=importlib -p no:anyio -p no:hypothesispytest\n"
+        "python_files = checks/*/*.py\n"
+        "addopts = --import-mode=importlib -p no:allure_pytest -p no:anyio -p no:hypothesispytest\n"
     )
     (folder / "conftest.py").write_text(
         f"import sys\nsys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]\npytest_plugins = ['plugins.run', 'looks']\n"

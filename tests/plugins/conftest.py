@@ -112,7 +112,7 @@ INI = """
 testpaths = checks
 pythonpath = .
 python_files = checks/*/*.py
-addopts = --import-mode=importlib
+addopts = --import-mode=importlib -p no:allure_pytest -p no:anyio -p no:hypothesispytest
 """
 
 HEALTHY = "first ok\nsecond ok\nthird ok\n"
