@@ -54,7 +54,8 @@ class Looking:
         if isinstance(item, pytest.Function) and hasattr(item.function, "__check__"):
             settings = self.environment.checks.get(item.function.__check__.id)
             if settings is not None and settings.not_applicable:
-                raise NotApplicableError(settings.not_applicable)
+                raise NotApplicableError(settings.not_applicable, seen=False)
+            self.observer.settled(item.fixturenames)  # all of its evidence must be there, also where one look decides
             for name, value in item.funcargs.items():
                 if isinstance(value, Pending):
                     item.funcargs[name] = value.result()

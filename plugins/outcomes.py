@@ -19,7 +19,11 @@ SHOWN = 5  # offenders in a message; all of them are in the finding
 
 
 class NotApplicableError(Exception):
-    """The claim does not apply here; the message says why."""
+    """The claim does not apply here; the message says why. `seen`: something that was looked at says so."""
+
+    def __init__(self, why: str, *, seen: bool = True) -> None:
+        super().__init__(why)
+        self.seen = seen
 
 
 @dataclass(slots=True)
@@ -45,7 +49,8 @@ def of_call(error: BaseException | None, compared: Compared) -> dict[str, Any]:
     if error is None:
         return {"status": "passed"}
     if isinstance(error, NotApplicableError):
-        return {"status": "not_applicable", "message": str(error)}
+        fields = {"status": "not_applicable", "message": str(error)}
+        return fields if error.seen else fields | {"evidence": ()}
     if isinstance(error, CannotObserve):
         return {"status": "unverified", "reason": error.reason, "message": error.message, "remedy": error.remedy}
     if isinstance(error, AssertionError):

@@ -106,7 +106,16 @@ class Recording:
         files = [str(_shown(self._opening.folder) / name) for name in ("report.html", "report.json")]
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         colour = writer.hasmarkup
-        writer.write(text.board(report, width=writer.fullwidth, colour=colour, encoding=encoding, files=files))
+        chosen_by = "" if self._opening.replay else self._opening.because
+        board = text.board(
+            report,
+            width=writer.fullwidth,
+            colour=colour,
+            encoding=encoding,
+            files=files,
+            chosen_by="" if chosen_by.startswith("--env") else chosen_by,
+        )
+        writer.write(board)
 
     def _missing(self, row: Entry) -> list[str]:
         """The parameters of a check that nobody answered; [""] stands for a check without any."""
@@ -124,10 +133,8 @@ class Recording:
         return {"name": environment.service.name, "image": image, "revision": revision}
 
     def _notes(self, losses: Losses) -> list[str]:
-        notes = [f"environment {self._opening.environment.name}: {self._opening.because}"]
-        if losses.workers:
-            notes.append(f"worker processes that died: {_listed(losses.workers)}")
-        return notes + [f"{nodeid} could not be loaded: {why}" for nodeid, why in losses.unloadable.items()]
+        died = [f"worker processes that died: {_listed(losses.workers)}"] if losses.workers else []
+        return died + [f"{nodeid} could not be loaded: {why}" for nodeid, why in losses.unloadable.items()]
 
 
 def _header(config: pytest.Config, opening: Opening, phase: str | None, expected: Mapping[str, Entry]) -> Header:

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from reports import evidence, remedy
 from reports.inert import inert
 from reports.model import STATUSES, Finding, Observed, Report, Status
-from reports.wording import SANDBOX, SIGNS, WORDS, plural, reason_in_words
+from reports.wording import SANDBOX, SIGNS, WORDS, plural, reason_in_words, repeats_offenders
 
 CELL = 1500
 """Characters of one table cell."""
@@ -104,6 +104,7 @@ def _environment() -> Environment:
         plural=plural,
         slug=lambda value: re.sub(r"[^A-Za-z0-9-]", "-", value),
         reason=reason_in_words,
+        repeats_offenders=repeats_offenders,
     )
     return environment
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from reports.causes import Block, blocks
 from reports.inert import inert
-from reports.model import STATUSES, WORST_FIRST, Finding, Report
+from reports.model import STATUSES, WORST_FIRST, Report
 from reports.wording import SANDBOX, SIGNS, WORDS, first_line, plural, reason_in_words
 
 ROWS = 100
@@ -48,28 +49,28 @@ def _counts(report: Report) -> str:
 
 
 def _open(report: Report) -> str:
-    """A table of what did not simply pass, the worst first."""
+    """A table of what did not simply pass, the worst first; a cause that several share is one row."""
     rows = [row for row in report.findings if row.status not in {"passed", "not_applicable"}]
     rows.sort(key=lambda row: (WORST_FIRST.index(row.status), row.severity != "blocker"))
     if not rows:
         return ""
     lines = ["| Status | Check | What was found | What to do |", "| --- | --- | --- | --- |"]
-    lines += [_row(finding) for finding in rows[:ROWS]]
+    lines += [_row(block) for block in blocks(rows[:ROWS])]
     left = len(rows) - ROWS
     return "\n".join(lines) + (f"\n\nand {plural(left, 'more finding')} in report.html" if left > 0 else "")
 
 
-def _row(finding: Finding) -> str:
-    advisory = ", advisory" if finding.severity == "advisory" else ""
-    found = [escaped(finding.message)]
-    if finding.reason:
-        found.insert(0, escaped(reason_in_words(finding.reason)))
-    if finding.waiver:
-        found.append(escaped(f"waived until {finding.waiver.get('expires')}: {finding.waiver.get('reason')}"))
+def _row(block: Block) -> str:
+    first = block.findings[0]
+    found = [escaped(block.cause)]
+    if first.reason:
+        found.insert(0, escaped(reason_in_words(first.reason)))
+    if first.waiver:
+        found.append(escaped(f"waived until {first.waiver.get('expires')}: {first.waiver.get('reason')}"))
     cells = (
-        f"{SIGNS[finding.status]} {WORDS[finding.status]}{advisory}",
-        f"**{escaped(finding.id)}** {escaped(finding.claim)}",
+        f"{SIGNS[first.status]} {WORDS[first.status]}{', advisory' if block.severity == 'advisory' else ''}",
+        "<br>".join(f"**{escaped(finding.id)}** {escaped(finding.claim)}" for finding in block.findings),
         "<br>".join(part for part in found if part),
-        escaped(first_line(finding.remedy)),
+        "<br>".join(dict.fromkeys(escaped(first_line(remedy)) for remedy in block.remedies)),
     )
     return f"| {' | '.join(cells)} |"

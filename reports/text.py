@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 
+from reports.causes import Block, blocks
 from reports.inert import inert
 from reports.model import STATUSES, WORST_FIRST, Finding, Offender, Report, Status
 from reports.remedy import parts
-from reports.wording import PLAIN_SIGNS, SIGNS, WORDS, counts, plural, reason_in_words
+from reports.wording import PLAIN_SIGNS, SIGNS, WORDS, counts, plural, reason_in_words, repeats_offenders
 
 OFFENDERS = 12
 SHOWN: tuple[Status, ...] = ("failed", "unverified", "not_run", "waived")
@@ -29,30 +32,39 @@ STYLES: dict[str, str] = {
     "not_applicable": "dim",
     "quiet": "dim",
     "paste": "cyan",
+    "said": "bold",
     "": "",
 }
 Line = tuple[str, str]
 """A line of text and the key of its style."""
+_ITEM = re.compile(r"(?:[-*]|\d+[.)]) +")
 
 
 def board(
-    report: Report, *, width: int = 80, colour: bool = False, encoding: str = "utf-8", files: Iterable[str] = ()
+    report: Report,
+    *,
+    width: int = 80,
+    colour: bool = False,
+    encoding: str = "utf-8",
+    files: Iterable[str] = (),
+    chosen_by: str = "",
 ) -> str:
     """The end of a run, `width` columns wide, ASCII only where `encoding` is not a UTF one.
 
-    What is to paste is never wrapped. `files` are the paths of the report's files, shown last.
+    What is to paste is never wrapped. `files` are the paths of the report's files, shown last; `chosen_by` says what
+    named the environment, where nobody did on the command line.
     """
-    lines = list(_lines(report, max(width, 40), tuple(files)))
+    lines = list(_lines(report, max(width, 40), tuple(files), chosen_by))
     if not encoding.lower().replace("-", "").startswith("utf"):
         lines = [(_ascii(text), style) for text, style in lines]
     return _coloured(lines) if colour else "".join(f"{text.rstrip()}\n" for text, _ in lines)
 
 
-def _lines(report: Report, width: int, files: tuple[str, ...]) -> Iterator[Line]:
-    yield from _banner(report, width)
-    for finding in _worst_first(report.findings):
+def _lines(report: Report, width: int, files: tuple[str, ...], chosen_by: str) -> Iterator[Line]:
+    yield from _banner(report, width, chosen_by)
+    for block in blocks(_worst_first(report.findings)):
         yield "", ""
-        yield from _finding(finding, width)
+        yield from _finding(block.findings[0], width) if len(block.findings) == 1 else _block(block, width)
     yield from _many_not_run(report.findings, width)
     yield "", ""
     yield from _areas(report, width)
@@ -63,7 +75,7 @@ def _lines(report: Report, width: int, files: tuple[str, ...]) -> Iterator[Line]
         yield from ((inert(path, 1000), "quiet") for path in files)
 
 
-def _banner(report: Report, width: int) -> Iterator[Line]:
+def _banner(report: Report, width: int, chosen_by: str) -> Iterator[Line]:
     rule = "━" * width
     style = report.verdict or ""
     yield rule, style
@@ -72,12 +84,14 @@ def _banner(report: Report, width: int) -> Iterator[Line]:
     yield rule, style
     facts = [
         report.service["name"],
-        (report.service["revision"] or "")[:12],
-        report.environment["name"],
+        (report.service["revision"] or "")[:7],
+        f"{report.environment['name']} ({chosen_by})" if chosen_by else report.environment["name"],
         report.phase or "no phase",
     ]
     facts += [_minute(report.started), _took(report), f"exit {report.exit_code}"]
-    yield from ((line, "quiet") for line in _wrapped(" · ".join(str(fact) for fact in facts if fact), width))
+    # A fact is not broken over two lines: its blanks are no places to wrap at.
+    joined = " · ".join(str(fact).replace(" ", "\xa0") for fact in facts if fact)
+    yield from ((line.replace("\xa0", " "), "quiet") for line in _wrapped(joined, width))
 
 
 def _minute(moment: str) -> str:
@@ -115,21 +129,65 @@ def _finding(finding: Finding, width: int) -> Iterator[Line]:
     status = WORDS[finding.status].upper()
     yield f"{SIGNS[finding.status]} {status}  {inert(finding.id, 40)}  {finding.severity}", finding.status
     yield from _prose(finding.claim, width, "  ")
-    if finding.reason:
-        yield from _prose(reason_in_words(finding.reason), width, "  ", "why: ")
-    for line in finding.message.splitlines()[:OFFENDERS]:
-        yield from _prose(line, width, "  ", "> ")
-    for offender in finding.offenders[:OFFENDERS]:
-        yield from _offender(offender, width)
-    if len(finding.offenders) > OFFENDERS:
-        yield f"    and {len(finding.offenders) - OFFENDERS} more in report.html", "quiet"
+    yield from _found(finding, width)
     if finding.waiver:
         yield from _waiver(finding, width)
     if finding.remedy and finding.status != "waived":
         yield from _remedy(finding.remedy, width)
 
 
+def _block(block: Block, width: int) -> Iterator[Line]:
+    """Several findings with one cause: the cause, what to do about it, then a line for each."""
+    word, number = WORDS[block.status], plural(len(block.findings), "check")
+    yield f"{SIGNS[block.status]} {word.upper()}  {number}, one cause  {block.severity}", block.status
+    yield from _found(replace(block.findings[0], message=block.cause, parameters=()), width)
+    for remedy, whose in block.remedies.items():
+        yield from _remedy(remedy, width, "" if len(block.remedies) == 1 else ", ".join(row.id for row in whose))
+    yield "", ""
+    yield f"  {word.capitalize()} because of it:", ""
+    for question, findings in block.questions:
+        yield from _prose(question, width, "    ", style="quiet") if question else ()
+        indent = "      " if question else "    "
+        for finding in findings:
+            advisory = " (advisory)" if finding.severity != block.severity else ""
+            claim = " ".join(inert(finding.claim, 400).split())
+            yield _cut(f"{indent}{inert(finding.id, 40)}{advisory}  {claim}", width), ""
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else f"{line[: width - 3].rstrip()}..."
+
+
+def _found(finding: Finding, width: int) -> Iterator[Line]:
+    """Why nobody could look, what was said, and what offends: each once."""
+    if finding.reason:
+        yield from _prose(reason_in_words(finding.reason), width, "  ", "why: ")
+    if repeats_offenders(finding):
+        yield from _which(finding, width)
+    else:
+        # Lines of a check that was asked of several things are about one thing each; else they are paragraphs.
+        said = finding.message.splitlines() if finding.parameters else _paragraphs(inert(finding.message, 20_000))
+        for line in said[:OFFENDERS]:
+            yield from _prose(line, width, "  ", "> ", "said")
+    for offender in finding.offenders[:OFFENDERS]:
+        yield from _offender(offender, width)
+    if len(finding.offenders) > OFFENDERS:
+        yield f"    and {len(finding.offenders) - OFFENDERS} more in report.html", "quiet"
+
+
+def _which(finding: Finding, width: int) -> Iterator[Line]:
+    """Of what a check was asked for, which offend: `2 of 5: api-down, circuit-open`."""
+    names = [row.name for row in finding.parameters if row.status == finding.status]
+    if names:
+        yield from _prose(", ".join(names), width, "  ", f"{len(names)} of {len(finding.parameters)}: ")
+
+
 def _offender(offender: Offender, width: int) -> Iterator[Line]:
+    """In at most two lines, else a line for each of what, where, found and expected."""
+    short = list(_prose(" ".join(str(offender).split()), width, "    ", "- "))
+    if len(short) <= 2:
+        yield from short
+        return
     yield from _prose(offender.what, width, "    ", "- ")
     for label, value in (("where", offender.where), ("found", offender.found), ("expected", offender.expected)):
         if value:
@@ -144,8 +202,8 @@ def _waiver(finding: Finding, width: int) -> Iterator[Line]:
     yield from _prose(text, width, "  ", "waived: ")
 
 
-def _remedy(remedy: str, width: int) -> Iterator[Line]:
-    yield "  What to do:", ""
+def _remedy(remedy: str, width: int, whose: str = "") -> Iterator[Line]:
+    yield f"  What to do{f' ({inert(whose, 200)})' if whose else ''}:", ""
     after_paste = False
     for part in parts(inert(remedy)):
         if part.paste or after_paste:
@@ -175,8 +233,29 @@ def _prose(text: str, width: int, indent: str, label: str = "", style: str = "")
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    wrapper = textwrap.TextWrapper(max(width, 20), break_on_hyphens=False)
-    return [line for raw in inert(text, 2000).splitlines() for line in wrapper.wrap(raw)] or [""]
+    """Paragraphs, each flowed anew at this width; the further lines of a list's item stand below its first word."""
+    lines = []
+    for paragraph in _paragraphs(inert(text, 2000)):
+        item = _ITEM.match(paragraph)
+        hanging = " " * len(item[0] if item else "")
+        wrapper = textwrap.TextWrapper(max(width, 20), subsequent_indent=hanging, break_on_hyphens=False)
+        lines += wrapper.wrap(paragraph)
+    return lines or [""]
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Lines that follow each other are one paragraph, wherever their writer broke them. A blank line ends it; the item
+    of a list begins one, and a line that is indented stays one.
+    """
+    found: list[str] = []
+    flows = False
+    for line in text.splitlines():
+        if flows and line.strip() and not line[0].isspace() and not _ITEM.match(line):
+            found[-1] += f" {line.strip()}"
+        elif line.strip():
+            found.append(line)
+        flows = bool(line.strip()) and not line[0].isspace()
+    return found
 
 
 def _ascii(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from reports.model import STATUSES, Finding, Status
@@ -67,6 +68,17 @@ def named(items: Sequence[str], limit: int = 10) -> str:
     """`a, b, c and 4 more`."""
     shown = ", ".join(items[:limit])
     return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"
+
+
+def repeats_offenders(finding: Finding) -> bool:
+    """Whether a finding's message says nothing but what its offenders say, each of which is shown anyway."""
+    if not finding.offenders:
+        return False
+    told = [str(offender) for offender in finding.offenders] + [row.name for row in finding.parameters]
+    rest = finding.message
+    for text in sorted(filter(None, told), key=len, reverse=True):
+        rest = rest.replace(text, "")
+    return not re.sub(r"and \d+ more|[;:,\s]", "", rest)
 
 
 def first_line(text: str) -> str:

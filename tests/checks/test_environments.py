@@ -104,7 +104,7 @@ def test_an_empty_variable_says_nothing(bench: Bench, value: str) -> None:
         ("half-json", ""),
         ("html", ""),
         ("404", ""),
-        ("500", ""),
+        ("500", "no_data"),
     ],
 )
 def test_a_silent_service_leaves_it_unverified(bench: Bench, fault: str, reason: str) -> None:

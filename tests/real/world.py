@@ -224,7 +224,8 @@ def _bound(namespace: str | None, rules: list[dict[str, Any]]) -> list[dict[str,
 def main() -> int:
     """Bring all up, say how to verify it and how to break it, and stay until Ctrl-C."""
     prepared()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a background job ignores Ctrl-C until it is told
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="golive-world-") as folder, World(Path(folder)) as world:
         admin = world.plane.kubeconfig("admin", context="admin", namespace="chat")
         say = sys.stdout.write

@@ -38,6 +38,18 @@ def test_the_headline_comes_first_then_what_is_not_passed(tmp_path: Path) -> Non
     assert "| 8 | 3 | 2 | 1 | 1 | 1 |" in text
 
 
+def test_a_cause_that_several_share_is_one_row(tmp_path: Path) -> None:
+    """With the ids and claims of all of them."""
+    entries = tuple(runs.entry(f"SEC-00{n}", f"Claim {n}.") for n in (1, 2, 3))
+    results = [Result(id=entry.id, status="unverified", reason="denied", message="no right") for entry in entries]
+    text = summary.text(build.build(runs.written(tmp_path, runs.header(entries), results, runs.end())))
+    (row,) = [line for line in text.splitlines() if line.startswith("| ?")]
+    assert row == (
+        "| ? unverified | **SEC-001** Claim 1.<br>**SEC-002** Claim 2.<br>**SEC-003** Claim 3. "
+        "| denied \\(a permission is missing\\)<br>no right | Mend it. |"
+    )
+
+
 def test_a_go_is_short(tmp_path: Path) -> None:
     """Nothing to do: the headline, the facts and the counts."""
     text = summary.text(build.build(runs.clean(tmp_path)))

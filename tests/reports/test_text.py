@@ -60,10 +60,9 @@ def test_a_failure_reads_like_an_instruction(mixed: Report) -> None:
         "✗ FAILED  INF-002  blocker\n"
         "  Traffic reaches a container only after the container says that it is ready.\n"
         "  > 2 of 2 containers have no readiness probe\n"
-        "    - chat\n"
-        "      where     deployment chat/chat\n"
-        "      found     no readinessProbe\n"
-        "      expected  a probe of its own /ready\n"
+        "    - deployment chat/chat: chat: found no readinessProbe, expected a probe of\n"
+        "      its own /ready\n"
+        "    - deployment chat/chat: proxy: found"
     ) in board
     assert (
         "  What to do:\n"
@@ -83,6 +82,110 @@ def test_a_failure_reads_like_an_instruction(mixed: Report) -> None:
         "      kubectl -n chat create rolebinding golive-secret --role=golive-secret --serviceaccount=ci:golive\n"
         in board
     )
+
+
+def test_an_offender_that_needs_more_than_two_lines_is_labelled(tmp_path: Path) -> None:
+    """So that what was found and what was expected stand below each other."""
+    digests = [f"sha256:{digit * 64}" for digit in "75"]
+    board = text.board(one(tmp_path, offenders=(Offender("another image runs", "pod chat-1", *digests),)), width=100)
+    assert (
+        "    - another image runs\n"
+        "      where     pod chat-1\n"
+        f"      found     {digests[0]}\n"
+        f"      expected  {digests[1]}\n"
+    ) in board
+
+
+def test_what_offends_is_said_once(tmp_path: Path) -> None:
+    """The message of a failed check lists its offenders; then the offenders alone are shown."""
+    offenders = (Offender("no readiness probe", "container chat"), Offender("no readiness probe", "container proxy"))
+    said = "; ".join(map(str, offenders))
+    assert text.board(one(tmp_path / "same", message=said, offenders=offenders)).count("no readiness probe") == 2
+    more = text.board(one(tmp_path / "more", message=f"{said}; both since Monday", offenders=offenders))
+    assert "  > container chat: no readiness probe; container proxy: no" in more
+
+
+def test_a_check_that_was_asked_of_several_things_says_which_offend(tmp_path: Path) -> None:
+    """The message names them; where it is not shown, a line does."""
+    entries = (runs.entry("INF-009", parameters=("api-down", "high-latency")),)
+    offender = Offender("no rule", "Prometheus")
+    results = [
+        Result(id="INF-009", parameter="api-down", status="failed", message=str(offender), offenders=(offender,)),
+        Result(id="INF-009", parameter="high-latency", status="passed"),
+    ]
+    runs.written(tmp_path, runs.header(entries), results, runs.end())
+    assert "  1 of 2: api-down\n    - Prometheus: no rule\n" in text.board(build.build(tmp_path))
+
+
+def test_prose_is_flowed_anew_and_lists_stay_lists(tmp_path: Path) -> None:
+    """A paragraph written 120 columns wide is not ragged at 80; an item keeps its line."""
+    remedy = (
+        "Let the health endpoint ask Mistral at most every few seconds and say what came of it, in these fields\n"
+        "and no others: no error text, no address, no configuration.\n"
+        "- the first thing, which is long enough that it must be wrapped somewhere before its end is reached\n"
+        "- the second thing\n"
+        "1. and a number\n"
+        "\n"
+        "A new paragraph."
+    )
+    assert (
+        "  What to do:\n"
+        "    Let the health endpoint ask Mistral at most every few seconds and say what\n"
+        "    came of it, in these fields and no others: no error text, no address, no\n"
+        "    configuration.\n"
+        "    - the first thing, which is long enough that it must be wrapped somewhere\n"
+        "      before its end is reached\n"
+        "    - the second thing\n"
+        "    1. and a number\n"
+        "    A new paragraph.\n"
+    ) in text.board(one(tmp_path, remedy=remedy, message="x"))
+
+
+def test_a_message_of_several_lines_is_one_paragraph(tmp_path: Path) -> None:
+    """But for lines that are indented or follow a blank one."""
+    board = text.board(one(tmp_path, message="it says\nmore than\n  a line\n\nat the end"))
+    assert "  > it says more than\n  >   a line\n  > at the end\n" in board
+
+
+def test_one_cause_is_said_once(tmp_path: Path) -> None:
+    """Checks that met the same wall are one block: the cause, what to do, a line for each check."""
+    claim = "A claim that is rather long, so that it does not fit beside its id on one line of the board."
+    ids = ["SEC-001", "SEC-002", "INF-002"]
+    entries = (*(runs.entry(id_, claim) for id_ in ids), runs.entry("INF-005", "Another.", severity="advisory"))
+    refused = "10.0.0.1:6443 refuses connections"
+    down: dict[str, Any] = {"status": "unverified", "reason": "unreachable", "remedy": "Start it: nc -vz 10.0.0.1 6443"}
+    results = [
+        *(Result(id=id_, message=f"the cluster (get secrets): {refused}", **down) for id_ in ids[:2]),
+        *(Result(id=id_, message=f"the cluster (get pods): {refused}", **down) for id_ in ("INF-002", "INF-005")),
+    ]
+    runs.written(tmp_path, runs.header(entries), results, runs.end())
+    assert (
+        "? UNVERIFIED  4 checks, one cause  blocker\n"
+        "  why: unreachable (no connection could be made)\n"
+        "  > the cluster: 10.0.0.1:6443 refuses connections\n"
+        "  What to do:\n"
+        "    Start it:\n"
+        "\n"
+        "      nc -vz 10.0.0.1 6443\n"
+        "\n"
+        "  Unverified because of it:\n"
+        "    the cluster (get secrets)\n"
+        "      SEC-001  A claim that is rather long, so that it does not fit beside it...\n"
+        "      SEC-002  A claim that is rather long, so that it does not fit beside it...\n"
+        "    the cluster (get pods)\n"
+        "      INF-002  A claim that is rather long, so that it does not fit beside it...\n"
+        "      INF-005 (advisory)  Another.\n"
+    ) in text.board(build.build(tmp_path))
+
+
+def test_the_facts_say_what_chose_the_environment(mixed: Report) -> None:
+    """Where the command line did not; and no fact is broken over two lines."""
+    board = text.board(mixed, chosen_by="GOLIVE_ENV=prod", width=60)
+    first, second = (
+        "chat · 9f2c1e7 · production (GOLIVE_ENV=prod) · preflight ·",
+        "2026-11-22 15:08 UTC · 12.4 s · exit 1",
+    )
+    assert f"\n{first}\n{second}\n" in board
 
 
 def test_what_could_not_be_verified_says_why(mixed: Report) -> None:

@@ -1,0 +1,195 @@
+"""Every look times every fault: whatever a peer does, a run ends in time and in little memory, and is never GO.
+
+Each row is a whole run, as a user would start it, against a world in which a peer has a fault. Two peers have it at
+the same time where no look asks both: what was asked of each is judged by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.observation import OBSERVATIONS
+from fixtures.sandbox.peer import PEER_FAULTS
+from fixtures.sandbox.world import World, started
+from tests.environments import ROOT, environments
+
+PHASES = {
+    ("provider", "prometheus"): ("preflight",),
+    ("service",): ("preflight", "postdeploy"),
+    ("kubernetes",): ("preflight", "postdeploy"),
+}
+ROWS = [(peers, fault, phase) for peers, phases in PHASES.items() for fault in PEER_FAULTS for phase in phases]
+
+REFUSALS = frozenset({"401", "403", "404", "429", "500"})
+NO_REPORT = frozenset({"html", "half-json"})
+ANSWERS = {
+    "provider": {"401", "403"},
+    "service": REFUSALS | NO_REPORT,
+    "kubernetes": frozenset[str](),
+    "prometheus": frozenset[str](),
+}
+"""Faults that are an answer to judge: the key is refused, users get an error. All others leave what is asked unseen."""
+
+INDEPENDENT = {
+    # The variables of the Deployment name the environment, and an answer that is no report contradicts nothing.
+    # INF-001 fails for it.
+    "ENV-001": {"404", *NO_REPORT},
+    # The kubelet looks at the status alone, and that is 200.
+    "INF-002": NO_REPORT,
+    # What is asked is whether the answer of the path reports on Mistral. An error and a page report on nothing.
+    # INF-002 fails for an error.
+    "INF-004": REFUSALS | NO_REPORT,
+}
+"""Checks that hold although the service, which they looked at, has this fault, and honestly so."""
+
+REASONS = {"unreachable", "timeout", "unauthenticated", "denied", "quota", "no_data", "malformed"}
+"""Why a look may not see its peer. That the suite itself broke is none of them."""
+
+BRIEF = {"health": {"deadline": 1.0}, "chat": {"deadline": 2.0}}
+STUB = ["sh", "-c", "echo 'Ran 1 test in 0.001s'"]
+"""Stands for the service's own tests, which are not asked for here."""
+
+OVERHEAD = 1.0
+"""Seconds that a look may take beyond its deadline: a thread must be told, on a machine that has other work."""
+START = 30.0
+"""Seconds for all that is not waiting, on a busy machine; 3 s on an idle one."""
+WAITING = 25.0
+"""Seconds that a peer which gives nothing may cost: the secrets, then a look that stands on another."""
+MEMORY = 400_000_000
+"""Bytes. An answer of `huge` is 100 MB, and several looks read one at the same time."""
+
+# Started by a small process: what a large one forks counts the memory of the parent as its own.
+LAUNCHER = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One finished run."""
+
+    code: int
+    printed: str
+    report: dict[str, Any]
+    wall: float
+    """Seconds."""
+    resident: int
+    """The most bytes of memory that one of its processes had at once."""
+    addresses: dict[str, str]
+
+    def looked_at(self, peer: str) -> dict[str, dict[str, Any]]:
+        """The observations that asked the peer; a Secret by reference is read from the cluster."""
+        marks = (self.addresses[peer], "k8s://") if peer == "kubernetes" else (self.addresses[peer],)
+        rows = self.report["observations"]
+        return {row["name"]: row for row in rows if any(mark in row["source"] for mark in marks)}
+
+    def standing_on(self, names: set[str]) -> dict[str, dict[str, Any]]:
+        """The findings whose evidence these observations are."""
+        return {
+            finding["id"]: finding
+            for finding in self.report["findings"]
+            if names & {Path(path).stem for path in finding["evidence"]}
+        }
+
+
+def _run(peers: tuple[str, ...], fault: str, phase: str, folder: Path) -> Outcome:
+    world = World()
+    for peer in peers:
+        world.peers[peer].fault = fault
+    world.settings = {"service": BRIEF, "repository": {"test_command": STUB}}
+    with started(world, folder / "world") as running:
+        config = environments(folder / "environments", running.settings, "faulty")
+        command = [sys.executable, "-m", "pytest", "-m", phase, "--env", "faulty", f"--config={config}"]
+        command += ["--run-dir", str(folder / "run")]
+        begun = time.monotonic()
+        code, printed = _launched(command, folder / "resident")
+        wall = time.monotonic() - begun
+        addresses = running.urls
+    report = json.loads((folder / "run" / "report.json").read_text())
+    return Outcome(code, printed, report, wall, int((folder / "resident").read_text()) * 1024, addresses)
+
+
+def _launched(command: list[str], resident: Path) -> tuple[int, str]:
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", LAUNCHER, str(resident), *command],
+        cwd=ROOT,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=120)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, printed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _observations() -> None:
+    """Load every observation, to know its deadline."""
+    for file in (ROOT / "fixtures" / "observations").glob("*.py"):
+        importlib.import_module(f"fixtures.observations.{file.stem}")
+
+
+@pytest.mark.parametrize(("peers", "fault", "phase"), ROWS, ids=["-".join((*row[0], *row[1:])) for row in ROWS])
+def test_a_peer_with_a_fault_passes_nothing(peers: tuple[str, ...], fault: str, phase: str, tmp_path: Path) -> None:
+    """What was asked of it is unseen with a reason, or an answer that fails a check; and all of it is bounded."""
+    run = _run(peers, fault, phase, tmp_path)
+    verdict = run.report["verdict"], run.report["exit_code"]
+    assert run.code in {1, 10}, run.printed
+    assert verdict == ("NO-GO", run.code), run.printed
+    assert "Traceback" not in run.printed
+    assert "is not there" not in run.printed  # a look whose evidence never came
+    for peer in peers:
+        _judged(run, peer, fault, phase)
+    assert _late(run) == {}
+    assert run.wall < START + (WAITING if fault in {"hang", "drip"} else 0)
+    assert run.resident < MEMORY
+
+
+def _judged(run: Outcome, peer: str, fault: str, phase: str) -> None:
+    """Nothing that was asked of this peer was made into a pass."""
+    looks = run.looked_at(peer)
+    assert looks, f"nothing asked {peer}"
+    seen = {name for name, row in looks.items() if row["seen"]}
+    assert seen == (set(looks) if fault in ANSWERS[peer] else set())
+    assert {row["reason"] for name, row in looks.items() if name not in seen} <= REASONS
+    findings = run.standing_on(set(looks))
+    assert findings
+    holding = {id_ for id_, finding in findings.items() if finding["status"] not in {"failed", "unverified"}}
+    assert holding == _independent(peer, fault, phase), run.printed
+
+
+def _independent(peer: str, fault: str, phase: str) -> set[str]:
+    if peer != "service" or phase != "preflight":
+        return set()
+    return {id_ for id_, faults in INDEPENDENT.items() if fault in faults}
+
+
+def _late(run: Outcome) -> dict[str, float]:
+    """Name to seconds of each look that outlasted its deadline."""
+    return {
+        row["name"]: row["duration"]
+        for row in run.report["observations"]
+        if row["duration"] > OBSERVATIONS[row["name"]].deadline + OVERHEAD
+    }
