@@ -37,10 +37,10 @@ def _joined(arguments: Iterable[str]) -> Iterator[str]:
         value = next(words, None) if word in FOLDERS else None
         if value is None:
             yield word
-        elif Path(value).exists():
-            yield f"{word}={value}"
-        else:
+        elif value.startswith("-"):
             yield from (word, value)
+        else:  # also where it is not there yet: it is by the time that xdist's workers read the same words
+            yield f"{word}={value}"
 
 
 def _is_pytest(program: str) -> bool:

@@ -11,9 +11,9 @@ from urllib.parse import quote, quote_plus
 
 SHORTEST = 6
 """Characters of a value, or of a form of it, below which masking would hit ordinary text."""
-PIECE = 24
-LONG = 64
-"""A value from this length on is also known by its pieces: people and tools cut long values."""
+PIECE = 16
+LONG = 32
+"""A value from this length on, which a provider's key has, is also known by its pieces: people and tools cut text."""
 PIECES_OF = 4096
 """Characters at either end of a value that are cut into pieces."""
 LINE = 16
@@ -75,7 +75,13 @@ def _base64(data: bytes) -> Iterator[str]:
 
 
 def _pieces(value: str) -> Iterator[str]:
+    """Counted from either end, so that of a value that was cut less than one piece is left."""
     head, tail = value[:PIECES_OF], value[-PIECES_OF:]
     for start in range(0, len(head) - PIECE + 1, PIECE):
-        yield head[start : start + PIECE]
-        yield tail[len(tail) - start - PIECE : len(tail) - start]
+        yield from filter(_telling, (head[start : start + PIECE], tail[len(tail) - start - PIECE : len(tail) - start]))
+
+
+def _telling(piece: str) -> bool:
+    """Not words or an address, which stand in ordinary text too."""
+    mixed = any(c.isdigit() for c in piece) or not (piece.islower() or piece.isupper() or piece.istitle())
+    return mixed and any(c.isalpha() for c in piece) and "://" not in piece

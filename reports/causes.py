@@ -31,21 +31,18 @@ class Block:
 
     @property
     def cause(self) -> str:
-        """The message that all of them have, or the peer and the message's end, where only what was asked differs."""
-        message = self.findings[0].message
-        if len(self._messages) == 1:
-            return message
+        """The message that all of them have, or the peer and the messages' end, where only what was asked differs."""
         peers = {_peer(question) for question, _ in self.questions}
-        return ": ".join(part for part in (*peers, _end(message)) if part) if len(peers) == 1 else _end(message)
+        return ": ".join(part for part in (*peers, self._end) if part) if len(peers) == 1 else self._end
 
     @property
     def questions(self) -> tuple[tuple[str, tuple[Finding, ...]], ...]:
-        """What was asked when the cause was met, and for which findings; "" where the message is the same for all."""
-        if len(self._messages) == 1:
-            return (("", self.findings),)
-        end = f": {_end(self.findings[0].message)}"
+        """What was asked when the cause was met, and for which findings; "" where the message is no more than that."""
         return tuple(
-            (message.removesuffix(end), tuple(finding for finding in self.findings if finding.message == message))
+            (
+                message.removesuffix(self._end).removesuffix(": "),
+                tuple(finding for finding in self.findings if finding.message == message),
+            )
             for message in self._messages
         )
 
@@ -57,6 +54,17 @@ class Block:
             if finding.remedy:
                 found.setdefault(finding.remedy, []).append(finding)
         return found
+
+    @property
+    def _end(self) -> str:
+        """What all messages end in, from one `: ` on."""
+        pieces = [_pieces(message) for message in self._messages]
+        common = 0
+        for column in zip(*map(reversed, pieces), strict=False):
+            if len(set(column)) > 1:
+                break
+            common += 1
+        return ": ".join(pieces[0][len(pieces[0]) - common :])
 
     @property
     def _messages(self) -> list[str]:
@@ -82,12 +90,14 @@ def _shared(rows: list[Finding]) -> tuple[str | None, str, str] | None:
     first = rows[0]
     if first.status != "unverified" or not first.message or len({finding.remedy for finding in rows}) > 1:
         return None
-    return (first.reason, _end(first.message), first.remedy)
+    return (first.reason, _pieces(first.message)[-1], first.remedy)
 
 
-def _end(message: str) -> str:
-    """`get pods: 10.0.0.1:6443 refuses connections` ends in what the peer did. A message of several lines is whole."""
-    return message if "\n" in message else message.rpartition(": ")[2]
+def _pieces(message: str) -> list[str]:
+    """`get pods: 10.0.0.1:6443 refuses connections`: what was asked, then what came of it. One of several lines is
+    whole.
+    """
+    return [message] if "\n" in message else message.split(": ")
 
 
 def _peer(question: str) -> str:

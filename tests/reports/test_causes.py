@@ -45,6 +45,18 @@ def test_the_cause_names_the_peer_where_the_messages_do() -> None:
     assert block.cause == f"Prometheus: {REFUSED}"
 
 
+def test_a_question_may_be_only_which_of_several() -> None:
+    """One message is the other with names of parameters before it: the cause is the whole of what they share."""
+    unset: dict[str, Any] = {"status": "unverified", "reason": "not_configured", "remedy": "Set it."}
+    said = "production.toml: [runbook] incident is not set"
+    (block,) = blocks([finding("A", message=f"401, 429: {said}", **unset), finding("B", message=said, **unset)])
+    assert block.cause == said
+    assert [(question, [row.id for row in rows]) for question, rows in block.questions] == [
+        ("401, 429", ["A"]),
+        ("", ["B"]),
+    ]
+
+
 @pytest.mark.parametrize(
     "other",
     [
