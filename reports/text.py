@@ -89,8 +89,8 @@ def _banner(report: Report, width: int, chosen_by: str) -> Iterator[Line]:
         report.phase or "no phase",
     ]
     facts += [_minute(report.started), _took(report), f"exit {report.exit_code}"]
-    # A fact is not broken over two lines: its blanks are no places to wrap at.
-    joined = " · ".join(str(fact).replace(" ", "\xa0") for fact in facts if fact)
+    # A fact is not broken over two lines, nor does one begin with a dot: these blanks are no places to wrap at.
+    joined = "\xa0· ".join(str(fact).replace(" ", "\xa0") for fact in facts if fact)
     yield from ((line.replace("\xa0", " "), "quiet") for line in _wrapped(joined, width))
 
 
