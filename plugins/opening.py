@@ -43,8 +43,10 @@ class Opening:
 
     def shared(self) -> dict[str, Any]:
         """What a worker is told, so that it works on the very same premises."""
+        from fixtures.settings import dumped
+
         return {
-            "settings": self.environment.model_dump(mode="json"),
+            "settings": dumped(self.environment),
             "because": self.because,
             "replay": str(self.replay) if self.replay else None,
             "folder": str(self.folder),
@@ -54,9 +56,9 @@ class Opening:
 
 def joined(shared: dict[str, Any], catalogue: Catalogue) -> Opening:
     """The controller's premises, in a worker."""
-    from fixtures.settings import Environment
+    from fixtures.settings import from_dump
 
-    environment = Environment.model_validate(shared["settings"])
+    environment = from_dump(shared["settings"])
     folder, clock = Path(shared["folder"]), shared["clock"]
     waivers = load_waivers(folder / WAIVERS, catalogue, environment.name, _day(clock))
     replay = Path(shared["replay"]) if shared["replay"] else None
@@ -66,7 +68,7 @@ def joined(shared: dict[str, Any], catalogue: Catalogue) -> Opening:
 @contextlib.contextmanager
 def opened(config: pytest.Config, catalogue: Catalogue, phase: str | None, redactor: Redactor) -> Iterator[Opening]:
     """Settle everything, and keep the sandbox up meanwhile. Raises `pytest.UsageError`, each located."""
-    from fixtures.settings import SettingsError
+    from fixtures.settings import SettingsError, dumped
 
     with contextlib.ExitStack() as stack:
         try:
@@ -82,7 +84,7 @@ def opened(config: pytest.Config, catalogue: Catalogue, phase: str | None, redac
         except (SettingsError, WaiverError) as error:
             raise pytest.UsageError(str(error)) from None
         folder = _run_folder(config, environment.name, phase)
-        _keep(folder, {"clock": clock, "environment": environment.model_dump(mode="json")}, waivers_file, redactor)
+        _keep(folder, {"clock": clock, "environment": dumped(environment)}, waivers_file, redactor)
         yield Opening(environment, because, waivers, replay, folder, clock)
 
 
@@ -155,16 +157,14 @@ def _replayed(config: pytest.Config) -> Path | None:
 
 
 def _recorded(replay: Path, config: pytest.Config) -> tuple[Environment, str]:
-    from pydantic import ValidationError
-
-    from fixtures.settings import Environment, canonical
+    from fixtures.settings import SettingsError, canonical, from_dump
 
     file = replay / PREMISES
     try:
         premises = json.loads(file.read_text("utf-8"))
-        environment, clock = Environment.model_validate(premises["environment"]), premises["clock"]
+        environment, clock = from_dump(premises["environment"]), premises["clock"]
         _day(clock)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise pytest.UsageError(f"{file}: not the premises of a run ({type(error).__name__})") from None
     if config.option.env and canonical(config.option.env) != environment.name:
         raise pytest.UsageError(

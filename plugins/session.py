@@ -15,7 +15,7 @@ import pytest
 
 from plugins import outcomes
 from plugins.catalogue import Catalogue, entry
-from reports.model import Entry, Report, Result
+from reports.model import Entry, Result
 
 if TYPE_CHECKING:
     from plugins.looking import Looking
@@ -37,7 +37,6 @@ class Run:
         self.catalogue = catalogue
         self.phase = phase
         self.worker: dict[str, Any] | None = getattr(config, "workerinput", {}).get("golive")
-        self.report: Report | None = None
         self._recording: Recording | None = None
         self._compared = outcomes.Compared()
         self._stack = contextlib.ExitStack()
@@ -257,9 +256,9 @@ class Run:
         foreign = max(session.testsfailed - self._accounted - len(self.losses.unloadable), 0)
         self._recording.end(session, self._pytest_status(int(exitstatus)), foreign, self.losses, self._masked)
         folder = Path(self.config.invocation_params.dir, self._allure) if self._allure else None
-        self.report = self._recording.published(self.redactor.tree, folder)
-        session.exitstatus = self.report.exit_code
-        self._recording.print(self.report)
+        report = self._recording.published(self.redactor.tree, folder)
+        session.exitstatus = report.exit_code
+        self._recording.print(report)
 
     def _pytest_status(self, exitstatus: int) -> int:
         """pytest's own status. A file that could not be loaded is an interruption, however pytest counts it."""

@@ -409,6 +409,17 @@ def test_a_replay_gives_the_same_findings(suite: Suite, world: str) -> None:
     assert third.statuses == first.statuses
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"clock": "x", "environment": {}}', '{"environment": {"name": 1}}'])
+def test_damaged_premises_are_a_usage_error(suite: Suite, content: str) -> None:
+    """A run whose settings cannot be read is not replayed on others."""
+    first = suite.run(*PREFLIGHT)
+    (first.folder / "premises.json").write_text(content)
+    done = suite.run("-m", "preflight", "--replay", str(first.folder))
+    assert done.code == 4, done.printed
+    assert "not the premises of a run" in done.printed
+    assert "Traceback" not in done.printed
+
+
 def test_edited_evidence_is_not_believed(suite: Suite) -> None:
     """A replay of evidence that was changed by hand is unverified: malformed."""
     suite.write("world.txt", "first bad x\nsecond ok\nthird ok\n")
