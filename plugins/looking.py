@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fixtures.observation import OBSERVATIONS, Evidence, Observer, Pending
+from fixtures.permission import Permission
 from plugins.outcomes import NotApplicableError, applies
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from fixtures.cluster import Cluster
+    from fixtures.drills.records import Records
     from fixtures.settings import Environment
+    from plugins.opening import Opening
     from plugins.redaction import Redactor
 
 NAME = "golive-looking"
@@ -24,11 +26,11 @@ SECRETS_DEADLINE = 10.0  # seconds that evidence waits until each configured sec
 class Looking:
     """What observations stand on in this process, and the hook that hands their values to the checks."""
 
-    def __init__(self, environment: Environment, redactor: Redactor, folder: Path, replay: Path | None) -> None:
-        self.environment = environment
+    def __init__(self, opening: Opening, redactor: Redactor) -> None:
+        self.opening = opening
+        self.environment = opening.environment
         self.redactor = redactor
-        self.observer = Observer(Evidence(folder, self.redacted, replay))
-        self._replay = replay
+        self.observer = Observer(Evidence(opening.folder, self.redacted, opening.replay))
         self._settling: threading.Thread | None = None
 
     def redacted(self, tree: Any) -> Any:
@@ -39,7 +41,7 @@ class Looking:
 
     def settle(self, request: pytest.FixtureRequest) -> None:
         """Resolve every configured secret, so that it can be masked wherever it turns up."""
-        if self._replay is not None:
+        if self.opening.replay is not None:
             return
         try:
             secrets = request.getfixturevalue("secrets")
@@ -48,13 +50,27 @@ class Looking:
         self._settling = threading.Thread(target=secrets.settle, name="secrets", daemon=True)
         self._settling.start()
 
+    def exempt(self, item: pytest.Item) -> str | None:
+        """Why the settings say that this check does not apply; None where they do not."""
+        declared = getattr(getattr(item, "function", None), "__check__", None)
+        settings = self.environment.checks.get(declared.id) if declared is not None else None
+        return settings.not_applicable if settings is not None else None
+
+    def wanted(self, item: pytest.Item) -> set[str]:
+        """The looks that this item needs. What does not apply needs none: a drill must not be made for nothing."""
+        return set() if self.exempt(item) else OBSERVATIONS.keys() & set(getattr(item, "fixturenames", ()))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if isinstance(item, pytest.Function) and self.exempt(item):
+            item.funcargs.update(dict.fromkeys(OBSERVATIONS.keys() & set(item.fixturenames)))
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         """Wait for what this check needs, and for nothing else; then let it judge."""
         if isinstance(item, pytest.Function) and hasattr(item.function, "__check__"):
-            settings = self.environment.checks.get(item.function.__check__.id)
-            if settings is not None and settings.not_applicable:
-                raise NotApplicableError(settings.not_applicable, seen=False)
+            if why := self.exempt(item):
+                raise NotApplicableError(why, seen=False)
             self.observer.settled(item.fixturenames)  # all of its evidence must be there, also where one look decides
             for name, value in item.funcargs.items():
                 if isinstance(value, Pending):
@@ -86,6 +102,20 @@ def redactor(_looking: Looking) -> Redactor:
 
 
 @pytest.fixture(scope="session")
+def permission(_looking: Looking) -> Permission:
+    """What this run may do beside looking. A replay may do nothing, whatever the run that it replays was allowed."""
+    return _looking.opening.permission if _looking.opening.replay is None else Permission()
+
+
+@pytest.fixture(scope="session")
+def records(_looking: Looking, cluster: Cluster) -> Records:
+    """The records of earlier drills, for where faults may not be injected."""
+    from fixtures.drills.records import Records
+
+    return Records(_looking.environment, cluster, _looking.opening.clock)
+
+
+@pytest.fixture(scope="session")
 def observer(_looking: Looking) -> Observer:
     """Starts looks."""
     return _looking.observer
@@ -95,8 +125,7 @@ def observer(_looking: Looking) -> Observer:
 def _look_ahead(request: pytest.FixtureRequest, _looking: Looking) -> None:
     """Start all looks at once; a fixture that cannot be made is reported by the checks that need it."""
     _looking.settle(request)
-    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name in sorted(wanted & OBSERVATIONS.keys()):
+    for name in sorted({name for item in request.session.items for name in _looking.wanted(item)}):
         try:
             request.getfixturevalue(name)
         except Exception:  # noqa: BLE001, S112 - pytest keeps it and raises it again in each check's set-up

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fixtures.observation import now
+from fixtures.permission import Permission, production
 from plugins.catalogue import Catalogue
 from plugins.waivers import WaiverError, Waivers
 from plugins.waivers import load as load_waivers
@@ -39,7 +40,9 @@ class Opening:
     replay: Path | None
     folder: Path
     clock: str
-    """The moment by which waivers are judged: the start of the run, or of the run that is replayed."""
+    """The moment by which waivers and records are judged: the start of the run, or of the run that is replayed."""
+    permission: Permission
+    """What the run may do beside looking; in a replay, what the run that is replayed was allowed."""
 
     def shared(self) -> dict[str, Any]:
         """What a worker is told, so that it works on the very same premises."""
@@ -51,6 +54,7 @@ class Opening:
             "replay": str(self.replay) if self.replay else None,
             "folder": str(self.folder),
             "clock": self.clock,
+            "permission": asdict(self.permission),
         }
 
 
@@ -62,7 +66,7 @@ def joined(shared: dict[str, Any], catalogue: Catalogue) -> Opening:
     folder, clock = Path(shared["folder"]), shared["clock"]
     waivers = load_waivers(folder / WAIVERS, catalogue, environment.name, _day(clock))
     replay = Path(shared["replay"]) if shared["replay"] else None
-    return Opening(environment, shared["because"], waivers, replay, folder, clock)
+    return Opening(environment, shared["because"], waivers, replay, folder, clock, Permission(**shared["permission"]))
 
 
 @contextlib.contextmanager
@@ -74,18 +78,19 @@ def opened(config: pytest.Config, catalogue: Catalogue, phase: str | None, redac
         try:
             replay = _replayed(config)
             if replay is not None:
-                environment, clock = _recorded(replay, config)
+                environment, clock, permission = _recorded(replay, config)
                 because, waivers_file = f"recorded in {replay.name}", replay / WAIVERS
             else:
                 environment, because = _configured(config, stack)
-                clock, waivers_file = now(), _folder(config) / WAIVERS
+                clock, waivers_file, permission = now(), _folder(config) / WAIVERS, _permission(config)
             waivers = load_waivers(waivers_file, catalogue, environment.name, _day(clock))
             _refuse_exempted(environment, catalogue)
         except (SettingsError, WaiverError) as error:
             raise pytest.UsageError(str(error)) from None
         folder = _run_folder(config, environment.name, phase)
-        _keep(folder, {"clock": clock, "environment": dumped(environment)}, waivers_file, redactor)
-        yield Opening(environment, because, waivers, replay, folder, clock)
+        premises = {"clock": clock, "permission": asdict(permission), "environment": dumped(environment)}
+        _keep(folder, premises, waivers_file, redactor)
+        yield Opening(environment, because, waivers, replay, folder, clock, permission)
 
 
 def _day(clock: str) -> date:
@@ -109,6 +114,7 @@ def _configured(config: pytest.Config, stack: contextlib.ExitStack) -> tuple[Env
     name, because = resolve_name(config.option.env, os.environ, folder)
     environment = load(name, folder)
     refuse_sandbox_in_ci(environment, config.option.env, os.environ)
+    _refuse_unconfirmed(config, environment)
     if not environment.sandbox:
         if config.option.scenario:
             raise pytest.UsageError(
@@ -117,6 +123,29 @@ def _configured(config: pytest.Config, stack: contextlib.ExitStack) -> tuple[Env
             )
         return environment, because
     return load(name, folder, overlay=_sandbox(config.option.scenario, stack)), because
+
+
+def _permission(config: pytest.Config) -> Permission:
+    return Permission(config.option.allow_changes, config.option.confirm or "")
+
+
+def _refuse_unconfirmed(config: pytest.Config, environment: Environment) -> None:
+    """Changes in production take its name once more; and a name that is typed must be that of the environment."""
+    from fixtures.settings import canonical
+
+    typed = config.option.confirm
+    if typed is not None and canonical(typed) != canonical(environment.name):
+        raise pytest.UsageError(
+            f"--confirm {typed}: the environment is {environment.name}; changes are confirmed by its own name: "
+            f"--confirm {environment.name}"
+        )
+    if typed is not None and not config.option.allow_changes:
+        raise pytest.UsageError(f"--confirm {typed}: there is nothing to confirm without --allow-changes")
+    if config.option.allow_changes and typed is None and production(environment) and not environment.sandbox:
+        raise pytest.UsageError(
+            f"--allow-changes: {environment.name} is production, where people work; to allow changes there all the "
+            f"same, name it once more: --allow-changes --confirm {environment.name}"
+        )
 
 
 def _sandbox(scenario: str | None, stack: contextlib.ExitStack) -> dict[str, Any]:
@@ -149,6 +178,8 @@ def _replayed(config: pytest.Config) -> Path | None:
         return None
     if config.option.scenario:
         raise pytest.UsageError("--replay and --scenario: a replay starts nothing; give one of the two")
+    if config.option.allow_changes or config.option.confirm:
+        raise pytest.UsageError("--replay and --allow-changes: a replay changes nothing; give one of the two")
     run = Path(config.invocation_params.dir, config.option.replay)
     for part in (PREMISES, "observations"):
         if not (run / part).exists():
@@ -156,13 +187,14 @@ def _replayed(config: pytest.Config) -> Path | None:
     return run
 
 
-def _recorded(replay: Path, config: pytest.Config) -> tuple[Environment, str]:
+def _recorded(replay: Path, config: pytest.Config) -> tuple[Environment, str, Permission]:
     from fixtures.settings import SettingsError, canonical, from_dump
 
     file = replay / PREMISES
     try:
         premises = json.loads(file.read_text("utf-8"))
         environment, clock = from_dump(premises["environment"]), premises["clock"]
+        permission = Permission(**premises.get("permission", {}))
         _day(clock)
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise pytest.UsageError(f"{file}: not the premises of a run ({type(error).__name__})") from None
@@ -170,7 +202,7 @@ def _recorded(replay: Path, config: pytest.Config) -> tuple[Environment, str]:
         raise pytest.UsageError(
             f"--env {config.option.env}: the run to replay looked at {environment.name}; leave --env out or name that"
         )
-    return environment, clock
+    return environment, clock, permission
 
 
 def _refuse_exempted(environment: Environment, catalogue: Catalogue) -> None:

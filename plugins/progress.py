@@ -22,6 +22,9 @@ class Progress(Protocol):
 
     def answered(self, result: Result) -> None: ...
 
+    def said(self, text: str) -> None:
+        """Whole lines that people must see, and that stay."""
+
     def stop(self) -> None: ...
 
 
@@ -46,6 +49,10 @@ class Lines:
         self._stream.write(f"{self._signs[result.status]} {name:<28} {WORDS[result.status]}{reason}\n")
         self._stream.flush()
 
+    def said(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
     def stop(self) -> None:
         """Nothing is left on the screen to take away."""
 
@@ -67,6 +74,11 @@ class Live:
     def answered(self, result: Result) -> None:
         before = self._answered.get(result.id, result.status)
         self._answered[result.id] = min(before, result.status, key=WORST_FIRST.index)
+
+    def said(self, text: str) -> None:
+        from rich.text import Text
+
+        self._display.console.print(Text(text), end="", soft_wrap=True)
 
     def stop(self) -> None:
         self._display.stop()

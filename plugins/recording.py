@@ -20,6 +20,7 @@ from reports.journal import NAME, End, Header, Journal
 from reports.model import Entry, Report, Result
 
 if TYPE_CHECKING:
+    from plugins.drilling import Drilling
     from plugins.looking import Looking
     from plugins.opening import Opening
 
@@ -53,11 +54,22 @@ class Recording:
         self._answered: Counter[tuple[str, str]] = Counter()
         self._journal = Journal(opening.folder / NAME, looking.redacted)
         self._journal.begin(_header(config, opening, phase, self.expected))
+        self._drilling: Drilling | None = None
         self._progress: Progress | None = None
         if config.option.verbose < 0:
             stream = config.get_terminal_writer()._file  # noqa: SLF001 - the redacted one
             title = f"{phase or 'checks'} {opening.environment.name}"
             self._progress = progress(stream, title, len(self.expected), looking.observer.waiting)
+
+    def selected(self, entries: Mapping[str, Entry]) -> None:
+        """Told which checks are about to begin: where that means faults, say which, before the first is injected."""
+        from plugins import drilling
+
+        if self._drilling is None and drilling.ahead(self._opening, entries.values()):
+            self._drilling = drilling.Drilling(self._opening.environment, self._looking.redacted)
+            lines = "".join(f"{line}\n" for line in self._drilling.plan())
+            show = self._progress.said if self._progress is not None else self._config.get_terminal_writer().write
+            show(lines)
 
     def result(self, result: Result) -> None:
         """Write one result down, then show it."""
@@ -86,7 +98,7 @@ class Recording:
                 foreign=foreign,
                 masked={"total": masked.total(), "by_kind": dict(masked)},
                 service=self._service(),
-                notes=tuple(self._notes(losses)),
+                notes=(*self._notes(losses), *self._drills()),
                 whole=not losses.workers,
             )
         )
@@ -132,6 +144,11 @@ class Recording:
             image, revision = containers[0].get("image", image), value.get("revision") or revision
         return {"name": environment.service.name, "image": image, "revision": revision}
 
+    def _drills(self) -> list[str]:
+        """What became of the record of the drills, where there were any."""
+        said = self._drilling.ended(self._opening.folder, _suite(self._config.rootpath)) if self._drilling else ""
+        return [said] if said else []
+
     def _notes(self, losses: Losses) -> list[str]:
         died = [f"worker processes that died: {_listed(losses.workers)}"] if losses.workers else []
         return died + [f"{nodeid} could not be loaded: {why}" for nodeid, why in losses.unloadable.items()]
@@ -149,6 +166,7 @@ def _header(config: pytest.Config, opening: Opening, phase: str | None, expected
         catalogue=tuple(expected.values()),
         waivers=tuple(opening.waivers.rows(set())),
         promoted=tuple(id_ for id_, row in environment.checks.items() if row.severity == "blocker"),
+        changes=str(opening.permission) if opening.permission.changes else "",
         replay=opening.replay.name if opening.replay else None,
     )
 

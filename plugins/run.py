@@ -30,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--run-dir", metavar="DIR", help="where this run's folder goes; must be new or empty")
     group.addoption("--alluredir", metavar="DIR", help="write Allure results to this folder as well")
     group.addoption("--replay", metavar="RUN", help="read the observations of that run in place of looking")
+    group.addoption(
+        "--allow-changes",
+        action="store_true",
+        help="let the run change something: inject faults into copies of the service, never in production",
+    )
+    group.addoption("--confirm", metavar="NAME", help="the environment's name once more; production asks for it")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -76,7 +76,7 @@ class Run:
 
             self.opening = self._stack.enter_context(opened(self.config, self.catalogue, self.phase, self.redactor))
         premises = self.opening
-        self.looking = looking.Looking(premises.environment, self.redactor, premises.folder, premises.replay)
+        self.looking = looking.Looking(premises, self.redactor)
         self.config.pluginmanager.register(self.looking, looking.NAME)
         self.config.pluginmanager.register(looking)
         if self.phase:
@@ -141,8 +141,11 @@ class Run:
 
     def _expect(self, nodeids: list[str]) -> None:
         """Where no phase was asked for, what was selected is what must be answered."""
+        selected = self.catalogue.selected(nodeids)
         if self.phase is None and nodeids:
-            self._record(self.catalogue.selected(nodeids))
+            self._record(selected)
+        if self._recording is not None:
+            self._recording.selected(selected)
 
     def _record(self, expected: dict[str, Entry]) -> None:
         """Open the journal in the controller, once it is known what must be answered."""

@@ -77,6 +77,8 @@ def _notes(record: Record, strays: list[str]) -> list[str]:
     notes = []
     if record.end is None:
         notes.append(CUT_SHORT + (" The last line of its journal is incomplete." if record.torn else ""))
+    if record.header.changes:
+        notes.append(f"{record.header.changes[:1].upper()}{record.header.changes[1:]}.")
     if record.header.replay:
         notes.append(f"A replay: the observations are those of {record.header.replay}; nothing was looked at anew.")
     if strays:

@@ -42,6 +42,8 @@ class Header:
     """The moment by which waivers are judged: in a replay, the start of the run that is replayed."""
     waivers: tuple[dict[str, Any], ...] = ()
     promoted: tuple[str, ...] = ()
+    changes: str = ""
+    """What the run was allowed to do beside looking, as a clause; empty: nothing."""
     replay: str | None = None
     """The name of the run whose evidence is read in place of looking."""
 
