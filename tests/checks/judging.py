@@ -56,7 +56,8 @@ class Bench:
     def judged(self, checks: Mapping[str, Callable[..., None]], specimen: Specimen) -> dict[str, Judged]:
         """Each check, by id, over the specimen's world, or over its values where it has no world."""
         if specimen.values is not None:
-            given = {"environment": load("sandbox", ENVIRONMENTS), **specimen.values}
+            given = {"environment": specimen.values.get("environment") or load("sandbox", ENVIRONMENTS)}
+            given |= specimen.values
             return {id_: self._verdict(check, dict(given)) for id_, check in checks.items()}
         world = World()
         assert specimen.mutate is not None

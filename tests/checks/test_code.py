@@ -10,7 +10,8 @@ from checks.code.revision import other_code
 from checks.code.revision import test_the_code_verified_is_the_code_deployed as revision
 from checks.code.tests import test_the_services_own_tests_pass as own_tests
 from checks.code.tests import unproven
-from fixtures.observations.repository import DeployedRevision, ServiceTests, Source
+from fixtures.deployed import DeployedRevision
+from fixtures.observations.repository import ServiceTests, Source
 from fixtures.sandbox.specimen import Specimen
 from fixtures.sandbox.specimens.code import SPECIMENS
 from fixtures.sandbox.world import World
