@@ -34,6 +34,9 @@ requirements: # pins, with hashes and without index addresses (needs uv)
 	  pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  pyproject.toml --group test -o requirements-test.txt
+	for sdk in tests/real/sdk_clients/python-*.in; do \
+	  uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	    $$sdk -o $${sdk%.in}.txt; done
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=/path/to/python3")'

@@ -32,6 +32,9 @@ fi
 # Built once, then kept. Where a toolchain is missing the tests that need it say so; in CI that is a failure.
 "$python" -m tests.real.kubernetes build || test -z "${CI:-}"
 "$python" -m tests.real.service build || test -z "${CI:-}"
+"$python" -m tests.real.python_service build || test -z "${CI:-}"
+"$python" -m tests.real.sdks prepare || test -z "${CI:-}"
+"$python" -m tests.real.clients prepare || test -z "${CI:-}"
 
 "$python" -m ruff check .
 "$python" -m ruff format --check .

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.benchmarks import resilience
 from tests.benchmarks.process import ROOT, Measured, timed
 from tests.benchmarks.synthetic import synthetic
 from tests.environments import environments
@@ -24,6 +25,7 @@ def main() -> int:
     start_up()
     preflight()
     growth()
+    resilience.main()
     return 0
 
 

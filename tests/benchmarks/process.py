@@ -13,14 +13,23 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Wall seconds, and the most memory that was resident at once, in bytes."""
+    """Wall seconds, the most memory that was resident at once, in bytes, and the exit status."""
 
     wall: float
     resident: int
+    code: int
 
 
 def timed(command: list[str], folder: Path, **variables: str) -> Measured:
     """Run `command` in `folder`, its output thrown away. Raises RuntimeError where it does not end with 0."""
+    run = measured(command, folder, **variables)
+    if run.code:
+        raise RuntimeError(f"{' '.join(command)} ended with {run.code}: its time would mean nothing")
+    return run
+
+
+def measured(command: list[str], folder: Path, **variables: str) -> Measured:
+    """Run `command` in `folder`, its output thrown away, however it ends."""
     strange = {"CI", "PYTHONDONTWRITEBYTECODE"}  # what is compiled once is not compiled again
     kept = {name: value for name, value in os.environ.items() if name not in strange} | variables
     nowhere = subprocess.DEVNULL
@@ -29,6 +38,4 @@ def timed(command: list[str], folder: Path, **variables: str) -> Measured:
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: its time would mean nothing")
-    return Measured(wall, usage.ru_maxrss * 1024)
+    return Measured(wall, usage.ru_maxrss * 1024, process.returncode)

@@ -80,17 +80,17 @@ class ServiceProcess:
         self.folder = folder
 
     def __enter__(self) -> Self:
-        server = prepared() / "dist" / "server.js"
+        command, needed = self._program()
         self.folder.mkdir(parents=True, exist_ok=True)
         port = free_port() if self._port is None else self._port
         self.url = f"http://127.0.0.1:{port}"
-        variables = {"HOST": "127.0.0.1", "PORT": str(port), **self._env}
+        variables = {"HOST": "127.0.0.1", "PORT": str(port), **needed, **self._env}
         settings = [f"{name}={value}" for name, value in variables.items()]
         self._group = ProcessGroup()
         try:
-            # env replaces itself with node, so that the settings are in no command line for longer than an instant.
-            command = ["/usr/bin/env", "-i", *settings, program("node"), str(server)]
-            self.process = self._group.start("service", command, self.folder)
+            # env replaces itself with the service, so that the settings are in no command line for long.
+            shim = ["/usr/bin/env", "-i", *settings, *command]
+            self.process = self._group.start("service", shim, self.folder)
             self.log = self.process.log
             with httpx.Client(base_url=self.url, verify=False, timeout=2) as client:  # no TLS: loads no certificates
                 self.process.wait_until(lambda: _ready(client), time.monotonic() + READY_WITHIN)
@@ -103,6 +103,10 @@ class ServiceProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._group.stop()
+
+    def _program(self) -> tuple[list[str], dict[str, str]]:
+        """What starts it, and what that needs in its variables."""
+        return [program("node"), str(prepared() / "dist" / "server.js")], {}
 
 
 def repository(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The chat service in TypeScript, as a process, against the sandbox's Mistral API over real sockets."""
+"""The chat service, in TypeScript and in Python, as a process against the sandbox's Mistral API over real sockets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 
 from tests.real import service as module
 from tests.real.control_plane.processes import ProcessGroup, free_port
+from tests.real.python_service import PythonServiceProcess
 from tests.real.service import BuildError, PartMissing, ServiceProcess, StartError, main, prepared, repository
 
 pytestmark = pytest.mark.real
@@ -64,6 +65,13 @@ def installed() -> None:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module", params=[ServiceProcess, PythonServiceProcess], ids=["typescript", "python"])
+def program(request: pytest.FixtureRequest) -> type[ServiceProcess]:
+    """Each of the two services: nobody can tell them apart by what they do."""
+    kind: type[ServiceProcess] = request.param
+    return kind
 
 
 class Provider:
@@ -132,11 +140,11 @@ def variables(provider: Provider, **more: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def running(
-    installed: None, running_provider: Provider, tmp_path_factory: pytest.TempPathFactory
+    program: type[ServiceProcess], running_provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceProcess]:
     """One service whose circuit stays closed, so that the tests do not touch each other."""
     settings = variables(running_provider, BREAKER_THRESHOLD="1000")
-    with ServiceProcess(None, settings, tmp_path_factory.mktemp("service")) as service:
+    with program(None, settings, tmp_path_factory.mktemp("service")) as service:
         yield service
 
 
@@ -229,10 +237,12 @@ def test_health_does_not_hide_an_outage(running: ServiceProcess, provider: Provi
     assert [HTTP.get(running.url + path).status_code for path in ("/live", "/ready")] == [200, 200]
 
 
-def test_the_circuit_opens_and_recovers_by_itself(installed: None, provider: Provider, tmp_path: Path) -> None:
+def test_the_circuit_opens_and_recovers_by_itself(
+    program: type[ServiceProcess], provider: Provider, tmp_path: Path
+) -> None:
     """After the declared failures nothing is sent; after the outage the service is well again, though nobody asks."""
     settings = variables(provider, RETRY_MAX="0", BREAKER_THRESHOLD="3", BREAKER_RESET_MS="500")
-    with ServiceProcess(None, settings, tmp_path) as service:
+    with program(None, settings, tmp_path) as service:
         provider.fault("500")
         codes = [say(service).json()["error"]["code"] for _ in range(5)]
         assert codes == ["server"] * 3 + ["circuit_open"] * 2
@@ -255,10 +265,10 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life(installed: None, running_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Life:
+def life(program: type[ServiceProcess], running_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Life:
     """One service from its start to its end."""
     settings = variables(running_provider, LOG_LEVEL="debug")
-    with ServiceProcess(None, settings, tmp_path_factory.mktemp("life")) as service:
+    with program(None, settings, tmp_path_factory.mktemp("life")) as service:
         metrics = HTTP.get(f"{service.url}/metrics").text
         for fault in ("401", "422", "500", "half-json", None):
             running_provider.fault(fault)
@@ -270,7 +280,7 @@ def test_each_signal_has_its_series_from_the_start(life: Life) -> None:
     """What the alerts look at exists before anything has happened."""
     lines = life.metrics.splitlines()
     for kind in ("auth", "rate_limited", "server", "timeout", "network", "invalid"):
-        assert f'mistral_errors_total{{type="{kind}"}} 0' in lines
+        assert any(line in lines for line in (f'mistral_errors_total{{type="{kind}"}} {zero}' for zero in ("0", "0.0")))
     for name in ("mistral_up", "mistral_circuit_breaker_state"):
         assert any(line.startswith(f"{name} ") for line in lines)
 
@@ -280,7 +290,7 @@ def test_the_log_holds_no_key_and_no_prompt(life: Life) -> None:
     failures = [line for line in map(json.loads, life.log.splitlines()) if line["msg"] == "failed by Mistral"]
     assert {line["status"] for line in failures} == {"401", "422", "500", "server"}
     assert all(line["correlationId"] for line in failures if line["status"] != "server")
-    assert [secret for secret in (KEY, PROMPT, "node_modules", "    at ") if secret in life.log] == []
+    assert [secret for secret in (KEY, PROMPT, "node_modules", "    at ", "Traceback") if secret in life.log] == []
 
 
 def test_the_end_is_clean(life: Life) -> None:

@@ -34,6 +34,8 @@ export class Mistral {
   readonly #exchange = new AsyncLocalStorage<{ correlationId?: string | undefined }>();
   /** A request gets half of its user's deadline, so that one that hangs leaves time for another. */
   readonly #attemptMs: number;
+  /** No more than a tenth of the deadline, so that a short one has room for all retries. */
+  readonly #firstPauseMs: number;
   /** When a request last failed by Mistral's doing, in milliseconds since the epoch. */
   lastFailureAt = 0;
 
@@ -42,6 +44,7 @@ export class Mistral {
     this.#metrics = metrics;
     this.#log = log;
     this.#attemptMs = Math.ceil(settings.REQUEST_DEADLINE_MS / 2);
+    this.#firstPauseMs = Math.min(FIRST_PAUSE_MS, settings.REQUEST_DEADLINE_MS / 10);
     const httpClient = new HTTPClient().addHook("response", (response) => {
       const exchange = this.#exchange.getStore();
       if (exchange) exchange.correlationId = correlationId(response.headers);
@@ -100,13 +103,12 @@ export class Mistral {
 
     const worthAnother = (error: Error): boolean => {
       if (!(error instanceof Failure)) return false;
-      const jitterMs = fullJitter(retries++);
-      pauseMs = (error.details.retryAfterMs ?? 0) + jitterMs;
+      pauseMs = (error.details.retryAfterMs ?? 0) + fullJitter(this.#firstPauseMs, retries++);
       const inTime = Date.now() + pauseMs < endsAt;
       const lastOrNever = retries === RETRY_MAX || !error.transient || !inTime;
       if (MISTRAL_FALLBACK_MODEL && model !== MISTRAL_FALLBACK_MODEL && error.isOfTheModel && lastOrNever) {
         model = MISTRAL_FALLBACK_MODEL;
-        pauseMs = inTime ? pauseMs : jitterMs;
+        pauseMs = inTime ? pauseMs : 0;
         return true;
       }
       return error.transient && inTime;
@@ -202,8 +204,8 @@ export class Mistral {
 }
 
 /** A random part of a pause that doubles each time, in milliseconds: many clients that failed together come back apart. */
-function fullJitter(retries: number): number {
-  return Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** retries);
+function fullJitter(firstMs: number, retries: number): number {
+  return Math.random() * Math.min(LONGEST_PAUSE_MS, firstMs * 2 ** retries);
 }
 
 /** An answer is complete only with a finish reason: a stream that ends early looks like a success to the SDK. */

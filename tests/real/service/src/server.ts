@@ -14,7 +14,8 @@ function loadedSettings(): Settings {
   }
 }
 
-const settings = loadedSettings();
+const { FLAW } = process.env;
+const settings = FLAW ? await (await import("./flaws.js")).flawed(FLAW, loadedSettings()) : loadedSettings();
 const log = pino(
   {
     level: settings.LOG_LEVEL,

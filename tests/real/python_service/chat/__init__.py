@@ -1,0 +1,1 @@
+"""A chat service on the Mistral API."""

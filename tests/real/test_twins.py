@@ -1,0 +1,134 @@
+"""The suite against real services over real sockets: two good ones, and their bad twins, each found out by its flaw."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real import twins
+from tests.real.twins import GOOD, ROOT, TWINS, Twin
+
+AT_ONCE = 2
+"""Runs side by side: most of the time each waits for a service that waits."""
+LONGEST = 300.0
+"""Seconds for one run, on a machine that is busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run of the suite came to: the findings by id, and all that it printed."""
+
+    findings: dict[str, dict[str, Any]]
+    output: str
+
+    def ids(self, *statuses: str) -> list[str]:
+        """The checks of these statuses."""
+        return sorted(name for name, finding in self.findings.items() if finding["status"] in statuses)
+
+    def told(self, name: str) -> str:
+        """Everything that a finding says."""
+        finding = self.findings[name]
+        return json.dumps([finding["message"], finding["offenders"], finding["parameters"]], ensure_ascii=False)
+
+
+def suite(config: Path, checks: Sequence[str] = ()) -> Run:
+    """Run the resilience checks, or only those in these files."""
+    run_dir = config.with_name(f"{config.name}-run")
+    command = [sys.executable, "-m", "pytest", *checks, "-m", "resilience", "--env", "drill", f"--config={config}"]
+    done = subprocess.run(
+        [*command, "--allow-changes", "--run-dir", str(run_dir)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST,
+    )
+    report = json.loads((run_dir / "report.json").read_text())
+    findings = {finding["id"]: finding for finding in report["findings"] if finding["status"] != "not_run"}
+    return Run(findings, done.stdout + done.stderr)
+
+
+def files(ids: Sequence[str]) -> list[str]:
+    """The files of these checks: their neighbours look at the same drills, and must not be misled."""
+    rows = json.loads((ROOT / "checks" / "catalogue.json").read_text())["checks"]
+    return sorted({row["test"].partition("::")[0] for row in rows if row["id"] in ids})
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Run]]]:
+    """The runs of all twins that are asked for, begun at once."""
+    folder = tmp_path_factory.mktemp("twins")
+    asked = [twin for twin in map(_twin, request.session.items) if twin]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {twin.name: pool.submit(_run, twin, folder / twin.name) for twin in asked}
+        pool.shutdown(cancel_futures=True)
+
+
+def _twin(item: pytest.Item) -> Twin | None:
+    parameters = getattr(item, "callspec", None)  # of a parametrized test
+    return parameters.params.get("twin") if parameters else None
+
+
+def _run(twin: Twin, folder: Path) -> Run:
+    return suite(twins.settings(folder, twin.language, twin.variable), files(twin.fails))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("language", GOOD)
+def test_a_good_service_passes(tmp_path: Path, language: twins.Language) -> None:
+    """Nothing is found in a service that does all of it well, and nothing is left unseen."""
+    run = suite(twins.settings(tmp_path / "good", language))
+    assert len(run.findings) == 12, run.output
+    assert run.ids("failed", "unverified") == [], run.output
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("twin", TWINS, ids=[twin.name for twin in TWINS])
+def test_a_bad_twin_is_found_out(runs: dict[str, Future[Run]], twin: Twin) -> None:
+    """One variable makes it bad, and the checks of that flaw fail, say why, and are the only ones of theirs."""
+    run = runs[twin.name].result()
+    assert run.ids("failed") == sorted(twin.fails), run.output
+    assert run.ids("unverified") == [], run.output
+    assert any(twin.says in run.told(name) for name in twin.fails), run.output
+
+
+@pytest.mark.real
+def test_a_service_that_takes_no_base_url_is_pointed_by_a_preload(tmp_path: Path) -> None:
+    """Where no variable leads to the fault server a hook in the process does; the service passes as it is."""
+    config = twins.settings(
+        tmp_path / "deaf", "typescript", ("FLAW", "base-url-ignored"), methods=("variable", "preload")
+    )
+    run = suite(config, files(["RES-012"]))
+    assert run.ids("passed") == ["RES-012"], run.output
+    evidence = json.loads((tmp_path / "deaf-run" / "observations" / "redirection.json").read_text())
+    assert "preload (Node)" in json.dumps(evidence)
+
+
+@pytest.mark.real
+def test_a_service_that_cannot_be_pointed_is_unverified(tmp_path: Path) -> None:
+    """Where a service asks its provider whatever it is told, nothing is known of it, and nothing passes."""
+    config = twins.settings(tmp_path / "deaf", "typescript", ("FLAW", "base-url-ignored"))
+    run = suite(config, files(["RES-012"]))
+    assert run.findings["RES-012"]["status"] == "unverified", run.output
+    assert run.findings["RES-012"]["reason"] == "not_redirectable"
+
+
+def test_each_reason_to_fail_has_a_twin() -> None:
+    """Each resilience check is failed by one twin at least, and no two twins are the same."""
+    rows = json.loads((ROOT / "checks" / "catalogue.json").read_text())["checks"]
+    ids = {row["id"] for row in rows if row["area"] == "resilience"}
+    assert ids == {name for twin in TWINS for name in twin.fails}
+    assert len({(twin.language, twin.variable) for twin in TWINS}) == len(TWINS)
+
+
+def test_the_documentation_lists_the_twins() -> None:
+    """docs/resilience.md holds the table as it is now; `python -m tests.real.twins write` brings it up to date."""
+    assert twins.documented(twins.PAGE.read_text()) == twins.PAGE.read_text()
