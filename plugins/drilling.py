@@ -72,13 +72,17 @@ class Drilling:
         except CannotObserve:
             return []
 
-    def ended(self, folder: Path, suite: Mapping[str, str | None]) -> str:
+    def ended(self, folder: Path, suite: Mapping[str, str | None], *, stopped: bool) -> str:
         """Keep the record where there is one to keep. A sentence for the report; empty for the sandbox's own service,
         whose drills prove nothing.
+
+        A run that was `stopped` took the copies away from drills that were under way: what they saw then is no answer.
         """
         if self._environment.sandbox:
             return ""
         try:
+            if stopped:
+                raise NoRecordError("the run was stopped before its end")
             file, signed_off = self._kept(folder, suite)
         except NoRecordError as error:
             return f"No record was kept of the drills: {error}."
@@ -88,9 +92,9 @@ class Drilling:
         return f"The record of the drills: {shown_path(file)}, signed off by {signed_off.by} ({signed_off.how})."
 
     def _kept(self, folder: Path, suite: Mapping[str, str | None]) -> tuple[Path, SignedOff]:
-        observations = dict(_observed(folder, NAMES))
-        if observations["redirection"]["value"]["method"] == "running":
+        if self._environment.resilience.fault_server is not None:
             raise NoRecordError("a service that runs elsewhere was drilled, and nothing shows of which source it is")
+        observations = dict(_observed(folder, NAMES))
         revision = self._revision()
         signed_off = _signer(self._environment)
         document = records.composed(

@@ -51,8 +51,6 @@ def of_call(error: BaseException | None, compared: Compared) -> dict[str, Any]:
     if isinstance(error, NotApplicableError):
         fields = {"status": "not_applicable", "message": str(error)}
         return fields if error.seen else fields | {"evidence": ()}
-    if isinstance(error, CannotObserve):
-        return {"status": "unverified", "reason": error.reason, "message": error.message, "remedy": error.remedy}
     if isinstance(error, AssertionError):
         offenders = compared.offenders() or (Offender(_first_line(error)),)
         return {"status": "failed", "offenders": offenders, "message": listed(offenders)}
@@ -60,7 +58,9 @@ def of_call(error: BaseException | None, compared: Compared) -> dict[str, Any]:
 
 
 def crashed(error: BaseException, what: str) -> dict[str, Any]:
-    """The status fields for an exception that is no answer."""
+    """The status fields for an exception that is no answer, or that says by itself what is wrong and what to do."""
+    if isinstance(error, CannotObserve):
+        return {"status": "unverified", "reason": error.reason, "message": error.message, "remedy": error.remedy}
     return {
         "status": "unverified",
         "reason": "crashed",

@@ -98,7 +98,7 @@ class Recording:
                 foreign=foreign,
                 masked={"total": masked.total(), "by_kind": dict(masked)},
                 service=self._service(),
-                notes=(*self._notes(losses), *self._drills()),
+                notes=(*self._notes(losses), *self._drills(session, pytest_status)),
                 whole=not losses.workers,
             )
         )
@@ -144,9 +144,12 @@ class Recording:
             image, revision = containers[0].get("image", image), value.get("revision") or revision
         return {"name": environment.service.name, "image": image, "revision": revision}
 
-    def _drills(self) -> list[str]:
+    def _drills(self, session: pytest.Session, pytest_status: int) -> list[str]:
         """What became of the record of the drills, where there were any."""
-        said = self._drilling.ended(self._opening.folder, _suite(self._config.rootpath)) if self._drilling else ""
+        if self._drilling is None:
+            return []
+        stopped = pytest_status not in {0, 1} or bool(session.shouldstop or session.shouldfail)
+        said = self._drilling.ended(self._opening.folder, _suite(self._config.rootpath), stopped=stopped)
         return [said] if said else []
 
     def _notes(self, losses: Losses) -> list[str]:

@@ -100,10 +100,17 @@ def _primary(drill: Drill, budgets: Budgets) -> list[Asked]:
     return [asked for asked in drill.asked if asked.of_chat and not (other and asked.model == other)]
 
 
+def _with_messages(drill: Drill) -> Drill:
+    """A drill that tells something. Raises CannotObserve where none of its messages was sent."""
+    drill.told()
+    if not drill.calls:
+        why = f"the service had ended: {drill.ended}" if drill.ended else "no message was sent"
+        raise CannotObserve("no_data", f"{drill.fault}: {why}", remedy="See RES-001, then inject the faults again.")
+    return drill
+
+
 def _stays_shut(outages: Outages, fault: str) -> Iterator[Offender]:
-    opened = outages.outage(fault).opened.told()
-    if not opened.calls:
-        raise CannotObserve("no_data", f"{fault}: no message was sent", remedy="Inject the faults again.")
+    opened = _with_messages(outages.outage(fault).opened)
     if asked := _primary(opened, outages.budgets):
         after = f"{fault}: after {outages.budgets.breaker_threshold} failed messages in a row"
         found = f"{len(asked)} requests for {len(opened.calls)} messages"
@@ -111,9 +118,7 @@ def _stays_shut(outages: Outages, fault: str) -> Iterator[Offender]:
 
 
 def _opens_for_refusals(outages: Outages) -> Iterator[Offender]:
-    drill = outages.callers_fault.told()
-    if not drill.calls:
-        raise CannotObserve("no_data", f"{CALLERS_FAULT}: no message was sent", remedy="Inject the faults again.")
+    drill = _with_messages(outages.callers_fault)
     kept = [call for call in drill.calls if not (drill.requests(call.id) and call.outcome == "answered")]
     if kept:
         yield Offender(
@@ -134,7 +139,7 @@ def _opened(outages: Outages) -> list[Offender]:
 
 def _unsound(outage: Outage, budgets: Budgets) -> Iterator[Offender]:
     """What is wrong with how a circuit tries again, where it opened."""
-    if _primary(outage.opened.told(), budgets):
+    if _primary(_with_messages(outage.opened), budgets):
         return
     yield from _trials(outage, budgets)
     if outage.closed is not None:
@@ -142,7 +147,9 @@ def _unsound(outage: Outage, budgets: Budgets) -> Iterator[Offender]:
         kept = [call for call in closed.calls if not (closed.requests(call.id) and call.outcome == "answered")]
         if kept:
             found = f"{len(kept)} of {len(closed.calls)} messages with no answer of the model's"
-            yield Offender("success does not close the circuit", f"{outage.fault}: after it", found, "all answered")
+            yield Offender(
+                "the circuit does not close again", f"{outage.fault}: after the outage", found, "all answered"
+            )
 
 
 def _trials(outage: Outage, budgets: Budgets) -> Iterator[Offender]:
@@ -161,7 +168,7 @@ def _trials(outage: Outage, budgets: Budgets) -> Iterator[Offender]:
 
 
 def _no_fallback(outage: Outage, budgets: Budgets, declared: bool) -> Iterator[Offender]:
-    drill = outage.opened.told()
+    drill = _with_messages(outage.opened)
     where = f"{outage.fault}: circuit open"
     without = [
         call for call in drill.calls if call.outcome != "fallback" and not _elsewhere(drill, call.id, call.outcome)

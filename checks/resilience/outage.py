@@ -88,10 +88,13 @@ def _well(probe: Probe) -> bool:
 
 
 def _unrecovered(outage: Outage, budgets: Budgets) -> Iterator[Offender]:
-    outage.tripping.told()
+    tripping = outage.tripping.told()
+    where = f"{outage.fault}: after the outage"
+    if tripping.ended:
+        yield Offender("the service ended", where, tripping.ended, "that it lives and recovers")
+        return
     if outage.recovered is not None and outage.recovered <= budgets.recovery:
         return
     late = f"{outage.recovered:.1f} s" if outage.recovered is not None else "still degraded"
     found = "it needs a restart" if outage.recovered is None and outage.restarted else late
-    where = f"{outage.fault}: after the outage"
     yield Offender("does not recover by itself in time", where, found, f"whole again within {budgets.recovery:g} s")

@@ -54,7 +54,7 @@ ENOUGH = 3
 )
 @pytest.mark.parametrize("fault", PASSING)
 def test_what_may_pass_is_retried_within_bounds(failures: Failures, fault: str) -> None:
-    """429 and 5xx are asked for again: after growing waits with chance in them, and not too often."""
+    """A message that met a 429 or a 5xx is asked for again: a few times, after waits with chance in them."""
     assert list(_retried_wrongly(failures, fault)) == []
 
 

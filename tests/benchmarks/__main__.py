@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.benchmarks import resilience
+from tests.benchmarks.fault_server import fault_server
 from tests.benchmarks.process import ROOT, Measured, timed
 from tests.benchmarks.synthetic import synthetic
 from tests.environments import environments
@@ -25,6 +26,7 @@ def main() -> int:
     start_up()
     preflight()
     growth()
+    fault_server()
     resilience.main()
     return 0
 

@@ -57,7 +57,10 @@ class Speed:
     median: float
     p99: float
     processor: float
-    """Requests per second of the server's processor time, whatever the wall clock says; 0: not known."""
+    """Requests per second of the server's processor time, whatever the wall clock says; 0: not known.
+
+    Of a proxy its own time, without that of the application behind it.
+    """
 
 
 def fault_server() -> None:

@@ -93,4 +93,4 @@ def _timed(run: Path, arguments: list[str]) -> Measured:
 def _plan(run: Path) -> list[str]:
     """What the drills were going to do, as they said it."""
     evidence: Mapping[str, Any] = json.loads((run / "observations" / "redirection.json").read_text())
-    return [str(line) for line in evidence["value"]["plan"]]
+    return [str(line) for line in (evidence["value"] or {"plan": ()})["plan"]]

@@ -152,6 +152,16 @@ class TestEachFaultIsAnswered:
         drill = replace(one("520", healthy.call(0)), probes=healthy.unhealthy())
         assert says(bench, failures("520", drill)) == {}
 
+    def test_a_fault_that_nothing_can_meet_does_not_apply(self, bench: Bench) -> None:
+        """Where nothing is streamed no stream is cut; the reason is that of the settings."""
+        seen = healthy.failures()
+        why = "the service answers in one piece"
+        drills = tuple(drill for drill in seen.drills if drill.fault != "stream-cut")
+        verdicts = broken(bench, found(failures=replace(seen, drills=drills, left_out={"stream-cut": why})))
+        assert {name: (verdict.status, verdict.message) for name, verdict in verdicts.items()} == {
+            "RES-001[stream-cut]": ("not_applicable", why)
+        }
+
     @pytest.mark.parametrize("fault", FAULTS)
     def test_a_gap_is_no_pass(self, bench: Bench, fault: str) -> None:
         """A fault that reached nobody proves nothing, and its reason is kept."""
@@ -341,7 +351,7 @@ class TestCircuit:
         """Messages after the recovery are all answered by the model."""
         made = says(bench, outages(closed=unanswered()))
         assert list(made) == ["RES-005"]
-        assert "success does not close the circuit: found 1 of 2 messages" in made["RES-005"]
+        assert "the circuit does not close again: found 1 of 2 messages" in made["RES-005"]
 
     def test_a_trial_that_was_not_waited_for_is_no_pass(self, bench: Bench) -> None:
         """The drill ended before."""
@@ -375,6 +385,21 @@ class TestCircuit:
         """Where the messages of the open circuit tell nothing, nothing is told of it."""
         verdict = broken(bench, outages(opened=Drill(fault="500", copy="", gap=GAP)))[id_]
         assert (verdict.status, verdict.reason) == ("unverified", "not_redirectable")
+
+    def test_what_ended_before_says_nothing_of_a_circuit(self, bench: Bench) -> None:
+        """And it does not recover by itself."""
+        ended = "exit code 1; its last lines: boom"
+        outage = healthy.outage("500")
+        tripping, opened = replace(outage.tripping, ended=ended), replace(outage.opened, ended=ended, calls=())
+        verdicts = broken(bench, outages(tripping=tripping, opened=opened, trial=None, recovered=None, closed=None))
+        assert {name: verdict.status for name, verdict in verdicts.items()} == {
+            "RES-004[500]": "unverified",
+            "RES-005": "unverified",
+            "RES-006": "unverified",
+            "RES-008": "failed",
+        }
+        assert verdicts["RES-005"].message == f"500: the service had ended: {ended}"
+        assert "after the outage: the service ended: found exit code 1" in verdicts["RES-008"].message
 
 
 class TestOutage:

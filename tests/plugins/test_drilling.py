@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.drills.evidence import Drill, Failures, Gap, Redirection
+from fixtures.drills.evidence import Drill, Failures, Gap
 from fixtures.observation import Seen, now
 from fixtures.settings import Environment
 from plugins.drilling import ACTORS, Drilling
@@ -55,8 +55,8 @@ class Drilled:
         values = {"name": "staging", "tier": "staging", "sandbox": self.sandbox, "resilience": self.settings}
         return Drilling(Environment.model_validate({**values, "repository": {"path": self.path}}), lambda tree: tree)
 
-    def ended(self, drilling: Drilling | None = None) -> str:
-        return (drilling or self.begun()).ended(self.run, SUITE)
+    def ended(self, drilling: Drilling | None = None, *, stopped: bool = False) -> str:
+        return (drilling or self.begun()).ended(self.run, SUITE, stopped=stopped)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _elsewhere(drilled: Drilled) -> None:
 
 
 def _running(drilled: Drilled) -> None:
-    drilled.observe("redirection", Redirection(method="running", tried=(), plan=()))
+    drilled.settings["fault_server"] = "http://127.0.0.1:1"
 
 
 def _gap(drilled: Drilled) -> None:
@@ -194,6 +194,12 @@ def test_a_drill_that_is_not_whole_leaves_the_older_record(drilled: Drilled) -> 
     _gap(drilled)
     assert drilled.ended().startswith("No record")
     assert drilled.record == before
+
+
+def test_a_run_that_was_stopped_leaves_none(drilled: Drilled) -> None:
+    """Also where all of it is there: a drill may have seen its copy being taken away."""
+    assert "the run was stopped before its end" in drilled.ended(stopped=True)
+    assert not drilled.records.exists()
 
 
 def test_the_sandbox_leaves_no_record_and_says_nothing(drilled: Drilled) -> None:

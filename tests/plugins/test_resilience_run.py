@@ -442,6 +442,15 @@ def test_a_drill_in_part_leaves_the_older_record(drills: Suite) -> None:
     assert (file.read_bytes(), _records(drills)) == (before, [file])
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_run_that_stops_at_the_first_failure_leaves_no_record(drills: Suite, workers: tuple[str, ...]) -> None:
+    """Its copies are taken away while drills are under way."""
+    _world(drills, "crashed")
+    done = drills.run(*CHANGES, "-x", *workers)
+    assert "the run was stopped before its end" in _notes(done), done.printed
+    assert _records(drills) == []
+
+
 def test_a_secret_in_a_drill_is_in_no_record(drills: Suite) -> None:
     """Not in the record, not in the notes."""
     secret = "q7Z9xWc4naryS3cretV4lueThatNobodySees"

@@ -54,6 +54,10 @@ ANSWERS = [
     ("html", "server", 1),
     ("half-json", "server", 1),
 ]
+PATHS = ("/api/chat", "/api/chat/stream")
+# As a stream, a slow drip is words that reach the user: it breaks off, as others below do.
+DRIPS = ("/api/chat/stream", "drip")
+ANSWERED = [(path, *row) for path in PATHS for row in ANSWERS if (path, row[0]) != DRIPS]
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +197,9 @@ def test_invalid_input_is_refused(running: ServiceProcess, provider: Provider, b
     assert provider.completions == 0
 
 
-@pytest.mark.parametrize(("fault", "code", "requests"), ANSWERS, ids=[row[0] for row in ANSWERS])
-@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
+@pytest.mark.parametrize(
+    ("path", "fault", "code", "requests"), ANSWERED, ids=[f"{path[5:]} {fault}" for path, fault, *_ in ANSWERED]
+)
 def test_each_fault_is_answered_in_the_same_way(
     running: ServiceProcess, provider: Provider, path: str, fault: str, code: str, requests: int
 ) -> None:
@@ -217,6 +222,7 @@ def test_each_fault_is_answered_in_the_same_way(
         "stream-broken-json",
         "stream-error",
         "stream-hang",
+        "drip",
     ],
 )
 def test_a_broken_stream_ends_in_an_error(running: ServiceProcess, provider: Provider, fault: str) -> None:

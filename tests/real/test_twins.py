@@ -68,7 +68,7 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("twins")
     asked = [twin for twin in map(_twin, request.session.items) if twin]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {twin.name: pool.submit(_run, twin, folder / twin.name) for twin in asked}
+        yield {twin.name: pool.submit(_run, twin, folder / twin.name.replace(" ", "-")) for twin in asked}
         pool.shutdown(cancel_futures=True)
 
 

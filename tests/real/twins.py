@@ -1,7 +1,7 @@
 """The bad twins: the two good services, each made bad by one variable, and what the suite must find.
 
-    python -m tests.real.twins                   lists their names
-    python -m tests.real.twins NAME [FOLDER]     makes the settings for one, and says how to see it found out
+    python -m tests.real.twins                   lists them, and the good ones
+    python -m tests.real.twins LANGUAGE NAME     makes the settings for one, and says how to see it found out
     python -m tests.real.twins write             writes the table into docs/resilience.md
 
 The Python service does as FLAW says (python_service/chat/flaws.py), the one in TypeScript too (service/src/flaws.ts);
@@ -34,7 +34,10 @@ NAMES: dict[Language, str] = {"python": "Python", "typescript": "TypeScript"}
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """One bad service: `variable` is all that makes it so; `fails` are the checks that fail, `says` is said by one."""
+    """One bad service: `variable` is all that makes it so.
+
+    `fails` are the checks that find it: of all in their files these fail, and no others. `says` is said by one.
+    """
 
     name: str
     language: Language
@@ -46,51 +49,140 @@ class Twin:
 
 
 def _flaw(name: str, does: str, fails: str, says: str, language: Language = "python") -> Twin:
-    return Twin(name, language, ("FLAW", name.removesuffix("-node")), does, tuple(fails.split()), says)
+    return Twin(f"{language} {name}", language, ("FLAW", name), does, tuple(fails.split()), says)
 
 
-def _setting(name: str, variable: str, value: str, does: str, fails: str, says: str) -> Twin:
-    return Twin(name, "python", (variable, value), does, tuple(fails.split()), says)
+def _setting(name: str, variable: tuple[str, str], does: str, fails: str, says: str) -> Twin:
+    return Twin(f"python {name}", "python", variable, does, tuple(fails.split()), says)
 
 
 TWINS: tuple[Twin, ...] = (
-    _flaw("success-for-a-failure", "answers 200 with the error's text", "RES-001 RES-006", ""),
-    _flaw("empty-success", "answers 200 with nothing in it", "RES-001 RES-006", ""),
-    _flaw("stack-trace", "answers a bare 500 with a stack trace", "RES-001 RES-006 RES-009", ""),
-    _flaw("half-a-stream-is-an-answer", "takes a stream that ends early for a whole one", "RES-001", ""),
-    _flaw("no-limit-on-streams", "has no time limit once a stream has begun", "RES-001", ""),
-    _setting("no-deadline", "REQUEST_DEADLINE_MS", "60000", "waits for a minute", "RES-001 RES-011", ""),
-    _flaw("dies-on-401", "ends when its key is refused", "RES-001", ""),
-    _flaw("blocked-event-loop", "waits for Mistral in its event loop", "RES-001 RES-007 RES-011", ""),
-    _setting("no-retry", "RETRY_MAX", "0", "gives up at the first failure", "RES-002", ""),
-    _setting("too-many-retries", "RETRY_MAX", "50", "retries as often as the time allows", "RES-002", ""),
-    _flaw("retries-within-retries", "retries in the SDK and around it", "RES-002", ""),
-    _flaw("constant-pause", "pauses for the same time each time", "RES-002", ""),
-    _flaw("deaf-to-retry-after", "does not wait as long as it is told", "RES-002", ""),
-    _flaw("retries-refusals", "tries a refused key and a bad request again", "RES-003", ""),
-    _setting("no-circuit", "BREAKER_THRESHOLD", "1000000", "has no circuit breaker", "RES-004", ""),
-    _flaw("circuit-counts-only-timeouts", "has a circuit that no 500 opens", "RES-004", ""),
-    _flaw("circuit-counts-refusals", "has a circuit that bad messages open", "RES-004", ""),
-    _setting("never-half-opens", "BREAKER_RESET_MS", "86400000", "opens its circuit for a day", "RES-005 RES-008", ""),
-    _flaw("half-open-stampede", "lets everybody through when the circuit half-opens", "RES-005", ""),
-    _flaw("error-page-while-open", "shows an error page while the circuit is open", "RES-006", ""),
-    _flaw("fallback-asks-the-same-provider", "asks another model while the circuit is open", "RES-006", ""),
-    _setting("undeclared-fallback", "FALLBACK_TEXT", "Oops!", "has another fallback text than declared", "RES-006", ""),
-    _flaw("always-healthy", "says that it is healthy whatever happens", "RES-007", ""),
-    _flaw("liveness-asks-mistral", "has a liveness probe that fails with Mistral", "RES-001 RES-007", ""),
-    _flaw("degraded-for-ever", "stays degraded after an outage", "RES-008", ""),
-    _flaw("upstream-body", "shows users what Mistral said", "RES-009", ""),
-    _flaw("key-in-the-log", "logs the headers of requests that failed", "RES-009", ""),
-    _flaw("prompt-in-the-log", "logs the messages that it could not answer", "RES-009", ""),
-    _flaw("stack-trace-in-the-log", "prints stack traces", "RES-009", ""),
-    _setting("unbounded", "MAX_CONCURRENCY", "100000", "sends as many requests as there are messages", "RES-010", ""),
-    _flaw("key-read-once", "needs a restart for a new key", "RES-012", ""),
-    _flaw("dies-on-401-node", "ends by a rejection that nobody handles", "RES-001", "", "typescript"),
-    _flaw("blocked-event-loop-node", "sleeps in its event loop", "RES-001 RES-011", "", "typescript"),
-    _flaw("sdk-debug-output", "has the SDK print each request", "RES-009", "", "typescript"),
-    _flaw("key-read-once-node", "needs a restart for a new key", "RES-012", "", "typescript"),
+    _flaw(
+        "success-for-a-failure",
+        "answers 200 with the text of an error",
+        "RES-001 RES-006",
+        "the text of an error is given for the model's answer",
+    ),
+    _flaw("empty-success", "answers 200 with nothing in it", "RES-001 RES-006", "success without a text is reported"),
+    _flaw(
+        "stack-trace", "answers a bare 500 with a stack trace", "RES-001 RES-006 RES-009", "with a stack trace (Python)"
+    ),
+    _flaw("half-a-stream-is-an-answer", "takes a stream that ends early for a whole one", "RES-001", "success "),
+    _flaw(
+        "no-limit-on-streams",
+        "has no time limit once a stream has begun",
+        "RES-001",
+        "no whole answer within the deadline",
+    ),
+    _setting(
+        "no-deadline",
+        ("REQUEST_DEADLINE_MS", "60000"),
+        "waits for a minute",
+        "RES-001 RES-011",
+        "users wait beyond the deadline",
+    ),
+    _flaw("dies-on-401", "ends when its key is refused", "RES-001", "the service ends"),
+    _flaw(
+        "blocked-event-loop",
+        "waits for Mistral in its event loop",
+        "RES-001 RES-007 RES-011",
+        "the liveness path fails with Mistral",
+    ),
+    _setting("no-retry", ("RETRY_MAX", "0"), "gives up at the first failure", "RES-002", "is not asked again"),
+    _setting(
+        "too-many-retries",
+        ("RETRY_MAX", "50"),
+        "retries as often as the time allows",
+        "RES-002",
+        "asked again more often than declared",
+    ),
+    _flaw(
+        "retries-within-retries",
+        "retries in the SDK, and around that",
+        "RES-002 RES-010",
+        "a rate limit turns into a storm of requests",
+    ),
+    _flaw("constant-pause", "pauses for the same time each time", "RES-002", "retries come at a constant interval"),
+    _flaw("deaf-to-retry-after", "does not wait as long as it is told", "RES-002", "Retry-After is ignored"),
+    _flaw("retries-refusals", "tries refused messages again", "RES-003", "a refused message is asked for again"),
+    _setting(
+        "no-circuit",
+        ("BREAKER_THRESHOLD", "1000000"),
+        "has a circuit that never opens",
+        "RES-004 RES-005 RES-010",
+        "the circuit never opens",
+    ),
+    _flaw(
+        "circuit-counts-only-timeouts",
+        "has a circuit that no 500 opens",
+        "RES-004",
+        "messages keep reaching the provider",
+    ),
+    _flaw(
+        "circuit-counts-refusals",
+        "has a circuit that bad messages open",
+        "RES-004",
+        "the circuit opens for refusals that are the messages' own fault",
+    ),
+    _setting(
+        "never-half-opens",
+        ("BREAKER_RESET_MS", "86400000"),
+        "leaves its circuit open for a day",
+        "RES-005 RES-008",
+        "no trial is made",
+    ),
+    _flaw(
+        "half-open-stampede",
+        "lets everybody through once the reset time is over",
+        "RES-005",
+        "a stampede in place of a trial",
+    ),
+    _flaw("error-page-while-open", "shows an error page while the circuit is open", "RES-006", "no fallback answers"),
+    _flaw(
+        "fallback-asks-the-same-provider",
+        "asks the other model while the circuit is open",
+        "RES-006",
+        "the fallback asks the provider that failed",
+    ),
+    _setting(
+        "undeclared-fallback",
+        ("FALLBACK_TEXT", "Oops!"),
+        "has another fallback text than it declares",
+        "RES-006",
+        "no fallback answers",
+    ),
+    _flaw("always-healthy", "says that it is healthy whatever happens", "RES-007", "says that all is well"),
+    _flaw("liveness-asks-mistral", "is not alive while Mistral is down", "RES-001 RES-007", "fails with Mistral"),
+    _flaw("degraded-for-ever", "stays degraded after an outage", "RES-008", "does not recover by itself in time"),
+    _flaw("upstream-body", "shows users what Mistral said", "RES-009", "gives away the provider's answer"),
+    _flaw("key-in-the-log", "logs the headers of requests that failed", "RES-009", "gives away the key"),
+    _flaw("prompt-in-the-log", "logs the messages that it could not answer", "RES-009", "gives away the prompt"),
+    _flaw("stack-trace-in-the-log", "prints stack traces", "RES-009", "gives away a stack trace"),
+    _setting(
+        "unbounded",
+        ("MAX_CONCURRENCY", "100000"),
+        "sends as many requests as there are messages",
+        "RES-010",
+        "more requests under way than declared",
+    ),
+    _flaw("key-read-once", "needs a restart for a new key", "RES-012", "messages fail after the key was changed"),
+    _flaw("dies-on-401", "has a rejection that nobody handles", "RES-001", "the service ends", "typescript"),
+    _flaw(
+        "blocked-event-loop",
+        "sleeps in its event loop",
+        "RES-001 RES-007",
+        "the liveness path fails with Mistral",
+        "typescript",
+    ),
+    _flaw("sdk-debug-output", "has the SDK print each request", "RES-009", "gives away the key", "typescript"),
+    _flaw(
+        "key-read-once",
+        "needs a restart for a new key",
+        "RES-012",
+        "messages fail after the key was changed",
+        "typescript",
+    ),
 )
-
 
 VARIABLES = {
     "HOST": "127.0.0.1",
@@ -178,19 +270,18 @@ def documented(page: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """List the twins, write the table, or make one's settings."""
     made: dict[str, tuple[Language, tuple[str, str] | None]] = {
-        f"good-{language}": (language, None) for language in GOOD
+        f"{language} good": (language, None) for language in GOOD
     }
     made |= {twin.name: (twin.language, twin.variable) for twin in TWINS}
     if not arguments:
         print("\n".join(made))
-    elif arguments[0] == "write":
+    elif arguments == ["write"]:
         PAGE.write_text(documented(PAGE.read_text()))
-    elif arguments[0] in made:
-        chosen = Path(arguments[1]) if len(arguments) > 1 else Path(tempfile.mkdtemp(prefix="golive-")) / "environments"
-        config = settings(chosen, *made[arguments[0]])
+    elif " ".join(arguments) in made:
+        config = settings(Path(tempfile.mkdtemp(prefix="golive-twin-")) / "environments", *made[" ".join(arguments)])
         print(f"{sys.executable} -m pytest -m resilience --env drill --config={config} --allow-changes")
     else:
-        sys.stderr.write(f"there is no twin {arguments[0]}; see: python -m tests.real.twins\n")
+        sys.stderr.write(f"there is no twin {' '.join(arguments)}; see: python -m tests.real.twins\n")
         return 2
     return 0
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from interlock import Config
 from mistralai.client.models import UserMessage
 from mistralai.client.utils import BackoffStrategy, RetryConfig
 
@@ -214,12 +213,20 @@ def circuit_counts_refusals() -> None:
 @_flaw
 def half_open_stampede() -> None:
     """When the reset time is over all go through at once."""
-    good = Circuit._config
+    good = Circuit.execute
 
-    def config(threshold: int, reset: float) -> Config:
-        return replace(good(threshold, reset), permitted_calls_in_half_open=1000, max_concurrent_probes=1000)
+    async def execute(self: Circuit, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        if self.state != "half-open":
+            return await good(self, work)
+        try:
+            answer = await work()
+        except Failure:
+            self._opened_at = time.monotonic()
+            raise
+        self._breaker.reset()
+        return answer
 
-    _put(Circuit, "_config", staticmethod(config))
+    _put(Circuit, "execute", execute)
 
 
 @_flaw
@@ -228,9 +235,14 @@ def fallback_asks_the_same_provider() -> None:
     good = Mistral._guarded
 
     async def guarded(self: Mistral, model: str, call: Call, ends_at: float) -> Answer:
-        if self.circuit == "open" and self._settings.mistral_fallback_model:
-            return await self._attempt(self._settings.mistral_fallback_model, call, self._attempt_limit)
-        return await good(self, model, call, ends_at)
+        try:
+            return await good(self, model, call, ends_at)
+        except Failure as failure:
+            other = self._settings.mistral_fallback_model
+            if failure.kind == "circuit_open" and other:
+                with suppress(Failure):
+                    return await self._attempt(other, call, self._attempt_limit / 4)
+            raise
 
     _put(Mistral, "_guarded", guarded)
 
