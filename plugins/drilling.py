@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fixtures.drills import records
-from fixtures.drills.records import NAMES, SignedOff
+from fixtures.drills.record import NAMES, SignedOff, composed, gaps, kept
+from fixtures.drills.records import folder as records_folder
 from fixtures.files import shown_path
 from fixtures.observation import CannotObserve, Seen, read
 from fixtures.repository import Repository
@@ -87,7 +87,7 @@ class Drilling:
         except NoRecordError as error:
             return f"No record was kept of the drills: {error}."
         except OSError as error:
-            place = shown_path(records.folder(self._environment))
+            place = shown_path(records_folder(self._environment))
             return f"No record was kept of the drills: {place} cannot be written ({error.strerror or error})."
         return f"The record of the drills: {shown_path(file)}, signed off by {signed_off.by} ({signed_off.how})."
 
@@ -97,7 +97,7 @@ class Drilling:
         observations = dict(_observed(folder, NAMES))
         revision = self._revision()
         signed_off = _signer(self._environment)
-        document = records.composed(
+        document = composed(
             environment=self._environment.name,
             revision=revision,
             image=_image(folder, revision),
@@ -106,7 +106,7 @@ class Drilling:
             observations=observations,
             redact=self._redact,
         )
-        return records.kept(records.folder(self._environment), document), signed_off
+        return kept(records_folder(self._environment), document), signed_off
 
     def _revision(self) -> str:
         """The commit that was drilled. Raises `NoRecordError` where none can be named, or it changed meanwhile."""
@@ -144,7 +144,7 @@ def _observed(folder: Path, names: Iterable[str]) -> Iterable[tuple[str, dict[st
             raise NoRecordError(f"{name} was not observed in this run; run all of them: -m resilience") from None
         if seen.reason is not None:
             raise NoRecordError(f"{name} could not be observed ({seen.reason})")
-        for gap in records.gaps(name, seen.value):
+        for gap in gaps(name, seen.value):
             raise NoRecordError(f"it would not be whole: {gap}")
         yield name, seen.document()
 

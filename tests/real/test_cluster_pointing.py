@@ -9,12 +9,14 @@ import base64
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,10 @@ import httpx
 import pytest
 import yaml
 
+from fixtures.cluster import Cluster
 from fixtures.drills.cluster_pointing import redirected
 from fixtures.drills.fault_server import LEASE, FaultServer
+from fixtures.drills.rollout import Rollout
 from fixtures.drills.template_change import ANNOTATION, REVISION
 from fixtures.observation import CannotObserve
 from fixtures.settings import Environment, load
@@ -42,6 +46,10 @@ SLACK = 3.0
 LONGEST = 400.0
 """Seconds for one run, on a machine that is busy."""
 RIGHTS = [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}]
+VARIABLE = {"variable": "MISTRAL_BASE_URL"}
+CHANGES = 3 + 5
+"""One that points, one that puts back, one that gives the fields back; and some that came while a controller wrote."""
+NOBODY = "http://127.0.0.1:9"
 GROUP = "rbac.authorization.k8s.io"
 
 
@@ -219,12 +227,12 @@ def test_a_service_in_a_cluster_is_drilled_by_a_variable_and_put_back(deploy: De
         there = deploy(MISTRAL_BASE_URL=real)
         before = kept(there.now())
         with NodeAgent(there.plane, there.namespace, "chat", tmp_path / "pod") as agent:
-            config = there.config(agent.url, fault_server=url, cluster={"variable": "MISTRAL_BASE_URL"})
+            config = there.config(agent.url, fault_server=url, cluster=VARIABLE)
             run = suite(config, tmp_path / "run", "--env", "staging", "--allow-changes")
             agent.wait_for(3)
             drilled_in_full(run, "cluster variable MISTRAL_BASE_URL")
             assert there.as_before(before) == []
-            assert there.patches().count("driller") == 2
+            assert 2 <= there.patches().count("driller") <= CHANGES
             assert "the Deployment is changed meanwhile (MISTRAL_BASE_URL)" in run.printed
             since = FaultServer(real).now()
             answer = httpx.post(f"{agent.url}/api/chat", json={"message": "Hello"}, timeout=10)
@@ -261,23 +269,94 @@ def loopback(port: int) -> str:
     raise AssertionError(f"port {port} is taken everywhere")
 
 
-def test_a_suite_that_is_killed_in_mid_drill_leaves_the_deployment_as_it_was(deploy: Deploy, tmp_path: Path) -> None:
-    """kill -9 while a fault is on: within the fault's lease the Deployment and the provider are what they were."""
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=lambda end: end.name)
+def test_a_suite_that_is_stopped_in_mid_drill_leaves_the_deployment_as_it_was(
+    deploy: Deploy, tmp_path: Path, end: signal.Signals
+) -> None:
+    """kill -9 while a fault is on, and Ctrl-C: within the fault's lease Deployment and provider are what they were."""
     with fault_server() as real, fault_server() as url:
         there = deploy(MISTRAL_BASE_URL=real)
         before = kept(there.now())
         with NodeAgent(there.plane, there.namespace, "chat", tmp_path / "pod") as agent:
-            config = there.config(agent.url, fault_server=url, cluster={"variable": "MISTRAL_BASE_URL"})
+            config = there.config(agent.url, fault_server=url, cluster=VARIABLE)
             started = command(config, tmp_path / "run", "--env", "staging", "--allow-changes")
             with subprocess.Popen(started, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
                 eventually(lambda: fault(url) is not None, 90)
                 assert ANNOTATION in there.now()["metadata"]["annotations"]
                 assert there.as_before(before) != []
-                run.kill()
-            assert run.returncode == -signal.SIGKILL
+                run.send_signal(end)
+                run.wait(60)
+            assert run.returncode == (-signal.SIGKILL if end is signal.SIGKILL else 2)
             eventually(lambda: there.as_before(before) == [], LEASE + SLACK)
             eventually(lambda: fault(url) is None, LEASE + SLACK)
-            assert there.patches().count("driller") == 2
+            assert 2 <= there.patches().count("driller") <= CHANGES
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from fixtures.drills.cluster_pointing import redirected
+from fixtures.settings import load
+
+with redirected(load("staging", Path(sys.argv[1]), variables={})):
+    print("on", flush=True)
+    time.sleep(600)
+"""
+MOMENTS = 4
+
+
+def test_a_run_that_is_killed_at_any_moment_leaves_the_deployment_as_it_was(deploy: Deploy) -> None:
+    """In the middle of the rollout, when it is over, and anywhere between the first import and there."""
+    there = deploy(MISTRAL_BASE_URL=None)
+    before = kept(there.now())
+    config = there.config(NOBODY, fault_server=NOBODY, cluster=VARIABLE, startup=30.0)
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    span = 0.0
+    for number in range(MOMENTS):
+        began = time.monotonic()
+        holding = [sys.executable, "-c", HOLDING, str(config)]
+        with subprocess.Popen(holding, env=variables, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+            assert run.stdout is not None
+            if number == 0:
+                assert run.stdout.readline() == "on\n"
+                span = time.monotonic() - began
+            elif number == 1:
+                eventually(lambda: ANNOTATION in there.now()["metadata"]["annotations"], 30)
+            else:
+                time.sleep(random.SystemRandom().uniform(0, span))
+            run.kill()
+        killed = time.monotonic()
+        eventually(lambda: there.as_before(before) == [], LEASE + SLACK)
+        time.sleep(max(0.0, killed + LEASE + SLACK - time.monotonic()))  # what was under way has come by now
+        assert there.as_before(before) == []
+    assert 4 <= there.patches().count("driller") <= CHANGES * MOMENTS
+
+
+def test_what_is_left_is_a_finding(deploy: Deploy, tmp_path: Path) -> None:
+    """The right is taken away in mid-drill: the run says what is left in which state, and how it is put back."""
+    with fault_server() as url:
+        there = deploy(MISTRAL_BASE_URL=NOBODY)
+        with NodeAgent(there.plane, there.namespace, "chat", tmp_path / "pod") as agent:
+            config = there.config(agent.url, fault_server=url, cluster=VARIABLE)
+            with ThreadPoolExecutor() as pool:
+                arguments = ("--env", "staging", "--allow-changes", "checks/resilience/rotation.py")
+                run = pool.submit(suite, config, tmp_path / "run", *arguments)
+                eventually(lambda: ANNOTATION in there.now()["metadata"]["annotations"], 60)
+                take_the_right(there)
+            (finding,) = (row for row in run.result().findings.values() if row["status"] != "not_run")
+    assert run.result().code != 0
+    assert f"Deployment {there.namespace}/chat is still changed: MISTRAL_BASE_URL of its container chat" in json.dumps(
+        finding
+    )
+    assert "rollout undo deployment/chat" in run.result().printed
+    assert "still changed" in run.result().printed
+
+
+def take_the_right(there: Deployed) -> None:
+    """The driller may look on, and change nothing any more."""
+    role = f"/apis/{GROUP}/v1/namespaces/{there.namespace}/roles/driller"
+    there.plane.admin.patch(role, {"rules": [{**RIGHTS[0], "verbs": ["get"]}]})
+    eventually(lambda: not may_patch(there), 10)
 
 
 def fault(url: str) -> str | None:
@@ -302,11 +381,9 @@ def test_nothing_is_changed_without_leave_or_in_production(
     deploy: Deploy, tmp_path: Path, tier: str, extra: tuple[str, ...]
 ) -> None:
     """The API server itself has seen no request that changes anything."""
-    there = deploy(MISTRAL_BASE_URL="http://127.0.0.1:9")
+    there = deploy(MISTRAL_BASE_URL=NOBODY)
     before, changes = kept(there.now()), there.patches()
-    config = there.config(
-        "http://127.0.0.1:9", tier, fault_server="http://127.0.0.1:9", cluster={"variable": "MISTRAL_BASE_URL"}
-    )
+    config = there.config(NOBODY, tier, fault_server=NOBODY, cluster=VARIABLE)
     run = suite(config, tmp_path / "run", "--env", tier, *extra)
     assert run.code == 10, run.printed
     assert there.patches() == changes
@@ -321,25 +398,20 @@ def test_a_block_that_raises_leaves_the_deployment_as_it_was(deploy: Deploy) -> 
     """An exception or a Ctrl-C inside: the same as its end."""
     there = deploy(MISTRAL_BASE_URL=None)
     before = kept(there.now())
-    environment = there.environment("http://127.0.0.1:9", fault_server="http://127.0.0.1:9", cluster=VARIABLE)
+    environment = there.environment(NOBODY, fault_server=NOBODY, cluster=VARIABLE)
     with pytest.raises(KeyboardInterrupt), redirected(environment) as change:  # noqa: PT012 - seen from inside as well
         template = there.now()["spec"]["template"]["spec"]
-        assert {"name": "MISTRAL_BASE_URL", "value": "http://127.0.0.1:9"} in template["containers"][0]["env"]
+        assert {"name": "MISTRAL_BASE_URL", "value": NOBODY} in template["containers"][0]["env"]
         assert change.before is None
         raise KeyboardInterrupt
     assert there.as_before(before) == []
-
-
-VARIABLE = {"variable": "MISTRAL_BASE_URL"}
 
 
 def test_a_rollout_that_does_not_end_is_put_back(deploy: Deploy) -> None:
     """No node takes the new pod: after `startup` seconds it is told what is lacking, and all is as it was before."""
     there = deploy(MISTRAL_BASE_URL=None)
     before = kept(there.now())
-    environment = there.environment(
-        "http://127.0.0.1:9", fault_server="http://127.0.0.1:9", cluster=VARIABLE, startup=2.0
-    )
+    environment = there.environment(NOBODY, fault_server=NOBODY, cluster=VARIABLE, startup=2.0)
     node = "/api/v1/nodes/node-1"
     there.plane.admin.patch(node, {"spec": {"unschedulable": True}})
     try:
@@ -360,11 +432,9 @@ def test_what_cannot_be_put_back_is_told_with_the_command_that_does(
     """The right is taken away in mid-drill. The command of the remedy, typed by somebody who may, puts all back."""
     there = deploy(MISTRAL_BASE_URL="http://127.0.0.1:8")
     before = kept(there.now())
-    environment = there.environment("http://127.0.0.1:9", fault_server="http://127.0.0.1:9", cluster=VARIABLE)
-    role = f"/apis/{GROUP}/v1/namespaces/{there.namespace}/roles/driller"
-    with pytest.raises(CannotObserve) as caught, redirected(environment):  # noqa: PT012 - what is raised, its end does
-        there.plane.admin.patch(role, {"rules": [{**RIGHTS[0], "verbs": ["get"]}]})
-        eventually(lambda: not may_patch(there), 10)
+    environment = there.environment(NOBODY, fault_server=NOBODY, cluster=VARIABLE)
+    with pytest.raises(CannotObserve) as caught, redirected(environment):
+        take_the_right(there)
     error = caught.value
     assert error.reason == "denied"
     assert "still changed: MISTRAL_BASE_URL of its container chat is http://127.0.0.1:9" in error.message
@@ -411,12 +481,49 @@ def test_an_invalid_change_is_located_and_changes_nothing(deploy: Deploy) -> Non
     """A host that no Kubernetes takes for one: what the API server says of it is told."""
     there = deploy(MISTRAL_BASE_URL=None)
     before = kept(there.now())
-    environment = there.environment(
-        "http://127.0.0.1:9", fault_server="http://127.0.0.1:9", cluster={"host_alias": "127.0.0.2"}
-    )
+    environment = there.environment(NOBODY, fault_server=NOBODY, cluster={"host_alias": "127.0.0.2"})
     provider = environment.provider.model_copy(update={"base_url": "https://api_1.example"})
     error = there_refused(environment.model_copy(update={"provider": provider}))
     assert error.reason == "not_configured"
     assert f"patch deployments.apps in namespace {there.namespace}: the change is refused (422)" in error.message
     assert "hostnames" in error.message
     assert there.as_before(before) == []
+
+
+def test_a_change_is_made_anew_where_others_write_at_the_same_time(deploy: Deploy) -> None:
+    """Controllers do: a patch that was made of another state is refused by the API server, and made of the new one."""
+    there = deploy()
+    environment = there.environment(NOBODY, fault_server=NOBODY, cluster=VARIABLE)
+    looks: list[str] = []
+
+    def slow(found: dict[str, Any]) -> list[dict[str, Any]]:
+        looks.append(found["metadata"]["resourceVersion"])
+        if len(looks) == 1:
+            there.plane.admin.patch(there.path, {"metadata": {"annotations": {"written": "meanwhile"}}})
+        test = {"op": "test", "path": "/metadata/resourceVersion", "value": looks[-1]}
+        return [test, {"op": "add", "path": "/metadata/annotations/mine", "value": str(len(looks))}]
+
+    with contextlib.closing(Cluster(environment)) as cluster:
+        changed = Rollout(cluster, environment).patched(slow)
+    assert changed is not None
+    assert len(looks) == 2
+    assert changed["metadata"]["annotations"]["mine"] == "2"
+    assert changed["metadata"]["annotations"]["written"] == "meanwhile"
+
+
+def test_its_owner_applies_it_afterwards_as_ever(deploy: Deploy, tmp_path: Path) -> None:
+    """Server-side: no field is left in the suite's hands, over which the next deployment would stumble."""
+    there = deploy(MISTRAL_BASE_URL="http://127.0.0.1:8")
+    with redirected(there.environment(NOBODY, fault_server=NOBODY, cluster=VARIABLE)):
+        pass
+    found = there.now()
+    assert "golive" not in {row["manager"] for row in found["metadata"]["managedFields"]}
+    manifest = {name: found[name] for name in ("apiVersion", "kind", "spec")}
+    manifest["metadata"] = {"name": "chat", "namespace": there.namespace}
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    next(row for row in container["env"] if row["name"] == "MISTRAL_BASE_URL")["value"] = "http://127.0.0.1:7"
+    (tmp_path / "deployment.json").write_text(json.dumps(manifest))
+    admin = there.plane.kubeconfig("admin", namespace=there.namespace)
+    apply = ["kubectl", f"--kubeconfig={admin}", "apply", "--server-side", "--field-manager=golive-tests"]
+    done = subprocess.run([*apply, "-f", tmp_path / "deployment.json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

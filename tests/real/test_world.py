@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.real.world import ROOT, World
+from tests.real.staging import ROOT
+from tests.real.world import World
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("world")]
 
@@ -23,7 +24,10 @@ BINDING = "/apis/rbac.authorization.k8s.io/v1/namespaces/chat/rolebindings/goliv
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("world") / "world") as running:
+    """The world, its service drilled in staging as `make world` says."""
+    folder = tmp_path_factory.mktemp("world")
+    with World(folder / "world") as running:
+        drill(running, folder / "drill")
         yield running
 
 
@@ -43,9 +47,21 @@ class Verified:
         return {id_: row["reason"] or row["status"] for id_, row in self.findings.items() if row["status"] not in fine}
 
 
-def verified(world: World, folder: Path, *extra: str, phase: str = "preflight") -> Verified:
-    """Run a phase as the printed command line does."""
-    command = [sys.executable, "-m", "pytest", "-m", phase, *world.arguments, f"--run-dir={folder}", *extra]
+def verified(world: World, folder: Path, *, phase: str = "preflight") -> Verified:
+    """Run a phase in production as the printed command line does."""
+    return run("-m", phase, *world.arguments, folder=folder)
+
+
+def drill(world: World, folder: Path) -> None:
+    """Drill the revision that is checked out, in staging, as the printed command line does."""
+    done = run(*world.drilling, folder=folder)
+    assert (done.code, done.broken) == (0, {}), done.printed
+    assert world.record.is_file(), done.printed
+
+
+def run(*arguments: str, folder: Path) -> Verified:
+    """Run the suite; `folder` takes its run."""
+    command = [sys.executable, "-m", "pytest", *arguments, f"--run-dir={folder}"]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=300)
     printed = done.stdout + done.stderr
@@ -122,31 +138,64 @@ def _runbook_without_429(world: World) -> Undo:
     text = runbook.read_text()
     without = re.sub(r"^## 429.*?(?=^## )", "", text, flags=re.MULTILINE | re.DOTALL)
     assert without != text
-    _committed(world, runbook, without)
-    return lambda: _committed(world, runbook, text)
+    runbook.write_text(without)
+    undo = _shipped(world)
+    drill(world, world.folder / f"drill-{world.revision[:12]}")
+    return undo
 
 
-def _committed(world: World, file: Path, text: str) -> None:
-    """A change that is shipped: committed, and deployed under its revision."""
-    file.write_text(text)
+def _not_drilled(world: World) -> Undo:
+    return _shipped(world)
+
+
+def _record_removed(world: World) -> Undo:
+    aside = world.record.rename(world.record.with_suffix(".aside"))
+    return lambda: aside.rename(world.record)
+
+
+def _record_edited(world: World) -> Undo:
+    """The service is said to have been held to a shorter deadline than it was."""
+    written = world.record.read_text()
+    edited = written.replace('"deadline": 2.0', '"deadline": 1.0')
+    assert edited != written
+    world.record.write_text(edited)
+    return lambda: world.record.write_text(written)
+
+
+def _shipped(world: World) -> Undo:
+    """What lies changed in the repository is committed, and deployed under its revision; the undoing is a rollback."""
     git = ["git", "-C", str(world.repository)]
-    subprocess.run([*git, "commit", "--quiet", "--all", "--message=Change the runbook"], check=True)
+    before = world.revision
+    commit = ["commit", "--quiet", "--all", "--allow-empty", "--message=Change what was found"]
+    subprocess.run([*git, *commit], check=True)
     world.revision = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
     world.deploy()
+
+    def rollback() -> None:
+        subprocess.run([*git, "reset", "--quiet", "--hard", before], check=True)
+        world.revision = before
+        world.deploy()
+
+    return rollback
 
 
 Break = Callable[[World], Undo]
 CLUSTER = ("SEC-006", "SEC-007", "ENV-001", "ENV-004", "COD-011", "INF-002", "INF-003", "INF-004")
+RESILIENCE = tuple(f"RES-{number:03}" for number in range(1, 13))
+"""What goes by the record."""
 BREAKS: dict[str, tuple[Break, dict[str, str], str]] = {
     "readiness probe removed": (_no_readiness_probe, {"INF-002": "failed"}, "readiness"),
     "literal key in the Deployment": (_literal_key, {"SEC-006": "failed"}, "MISTRAL_API_KEY_NEW"),
     "Secret changed": (_secret_changed, {"SEC-007": "failed"}, "differs"),
-    "rights revoked": (_rights_revoked, dict.fromkeys(CLUSTER, "denied"), "may not get"),
+    "rights revoked": (_rights_revoked, dict.fromkeys((*CLUSTER, *RESILIENCE), "denied"), "may not get"),
     "Prometheus stopped": (_prometheus_stopped, dict.fromkeys(("INF-008", "INF-009"), "unreachable"), "Prometheus"),
     "alert rule deleted": (_alert_deleted, {"INF-009": "failed"}, "rate-limited"),
     "provider answers 401": (_provider_refuses, {"SEC-003": "failed"}, "401"),
     "dirty tree": (_dirty_tree, {"COD-011": "failed"}, "src/stray.ts"),
     "runbook without 429": (_runbook_without_429, {"DOC-001": "failed"}, "429"),
+    "record removed": (_record_removed, dict.fromkeys(RESILIENCE, "no_data"), "there is no record of a drill"),
+    "revision never drilled": (_not_drilled, dict.fromkeys(RESILIENCE, "stale"), "holds records of"),
+    "record edited": (_record_edited, dict.fromkeys(RESILIENCE, "malformed"), "edited or damaged"),
 }
 
 

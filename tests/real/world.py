@@ -1,9 +1,10 @@
 """The whole real world at once: a cluster, Prometheus, the service and its repository, and the Mistral API beside them.
 
-    make world                         starts all of it, prints the command line to verify it, ends on Ctrl-C
+    make world                         starts all of it, prints the command lines to verify it, ends on Ctrl-C
     with World(folder) as world: ...   the same for tests
 
-Only the Mistral API is the sandbox's; everything else is the program that it is in production.
+It has two environments. In staging faults are injected into copies of the service, which leaves a record; production
+reads that. Only the Mistral API is the sandbox's; everything else is the program that it is in production.
 """
 
 from __future__ import annotations
@@ -11,12 +12,10 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import shutil
 import signal
 import string
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -25,12 +24,12 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from tests.real.control_plane.processes import ProcessGroup, free_port
+from tests.real import staging
 from tests.real.kubernetes import ControlPlane
 from tests.real.prometheus import PrometheusServer
-from tests.real.service import ServiceProcess, prepared, repository
+from tests.real.service import ServiceProcess, prepared
+from tests.real.staging import FALLBACK_MODEL, FALLBACK_TEXT, KEPT, MODEL, PROMISES
 
-ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENT = "/apis/apps/v1/namespaces/chat/deployments/chat"
 CONTEXT = "production"
 
@@ -40,11 +39,16 @@ tier = "production"
 [service]
 name = "chat"
 url = "{service}"
+fallback_texts = {texts}
+
+[service.stream]
+path = "/api/chat/stream"
 
 [provider]
 base_url = "{provider}"
 api_key = "k8s://vault/mistral#api-key"
-model = "mistral-small-2603"
+model = "{model}"
+fallback_model = "{fallback_model}"
 
 [kubernetes]
 kubeconfig = "{kubeconfig}"
@@ -62,7 +66,9 @@ path = "{repository}"
 
 [runbook]
 incident = "RUNBOOK.md"
-"""
+
+[resilience]
+{promises}"""
 
 
 class World:
@@ -71,6 +77,8 @@ class World:
     plane: ControlPlane
     prometheus: PrometheusServer
     service: ServiceProcess
+    revision: str
+    """The commit that is checked out in the repository, and deployed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -95,8 +103,18 @@ class World:
 
     @property
     def arguments(self) -> list[str]:
-        """What to give to pytest."""
+        """What to give to pytest to look at production."""
         return ["--env", "production", f"--config={self.config}"]
+
+    @property
+    def drilling(self) -> list[str]:
+        """What to give to pytest to inject faults in staging, which leaves the record of this revision."""
+        return staging.arguments(self.config)
+
+    @property
+    def record(self) -> Path:
+        """The record of the revision that is deployed, once there was a drill of it."""
+        return self.config / "records" / f"{self.revision}.json"
 
     def fault(self, name: str | None) -> None:
         """Let the Mistral API answer with a fault, or be well again (None)."""
@@ -108,6 +126,9 @@ class World:
         deployment: dict[str, Any] = next(item for item in documents if item and item["kind"] == "Deployment")
         template = deployment["spec"]["template"]["metadata"]
         template.setdefault("annotations", {})["org.opencontainers.image.revision"] = self.revision
+        for variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"]:
+            if variable["name"] in KEPT:
+                variable["value"] = KEPT[variable["name"]]  # what is drilled runs here too
         return deployment
 
     def deploy(self) -> None:
@@ -126,8 +147,9 @@ class World:
         self.plane.apply(_rights())
 
     def _start(self) -> None:
-        self.revision = repository(self.repository)
-        self._start_provider()
+        program = staging.typescript(self.repository)
+        self.revision = program.revision
+        self.provider = self._stack.enter_context(staging.mistral_api(self.folder, self.key))
         self.plane = self._stack.enter_context(ControlPlane(self.folder / "plane"))
         self.plane.apply([_namespace("chat"), _namespace("vault")])
         for namespace in ("chat", "vault"):
@@ -137,31 +159,18 @@ class World:
         self._start_service()
         self._start_prometheus()
         self.plane.wait_for_rollout("chat", "chat", deadline=60)
+        staging.written(self.config / "staging.toml", program)
         self._configure()
-
-    def _start_provider(self) -> None:
-        group = ProcessGroup()
-        self._stack.callback(group.stop)
-        port = free_port()
-        self.provider = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "fixtures.sandbox.mistral", "--port", str(port), "--key", self.key]
-        shim = ["/usr/bin/env", f"PYTHONPATH={ROOT}", *command]
-        group.start("mistral", shim, self.folder).wait_until(self._provider_answers, time.monotonic() + 20)
-
-    def _provider_answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.provider}/_sandbox/fault").is_success
-        except httpx.TransportError:
-            return False
 
     def _start_service(self) -> None:
         variables = {
             "NODE_ENV": "production",
             "MISTRAL_API_KEY": self.key,
             "MISTRAL_BASE_URL": self.provider,
-            "MISTRAL_MODEL": "mistral-small-2603",
-            "MISTRAL_FALLBACK_MODEL": "ministral-8b-2512",
+            "MISTRAL_MODEL": MODEL,
+            "MISTRAL_FALLBACK_MODEL": FALLBACK_MODEL,
             "GIT_REVISION": self.revision,
+            **KEPT,
         }
         self.service = self._stack.enter_context(ServiceProcess(None, variables, self.folder / "service"))
 
@@ -172,16 +181,18 @@ class World:
         self.prometheus = self._stack.enter_context(server)
 
     def _configure(self) -> None:
-        self.config.mkdir()
-        shutil.copy(ROOT / "environments" / "base.toml", self.config)
         text = SETTINGS.format(
             service=self.service.url,
+            texts=json.dumps([FALLBACK_TEXT]),
             provider=self.provider,
+            model=MODEL,
+            fallback_model=FALLBACK_MODEL,
             kubeconfig=self.plane.kubeconfig("reader", context=CONTEXT, namespace="chat"),
             context=CONTEXT,
             server=self.plane.server,
             prometheus=self.prometheus.url,
             repository=self.repository,
+            promises=staging.lines(PROMISES),
         )
         (self.config / "production.toml").write_text(text)
 
@@ -229,13 +240,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="golive-world-") as folder, World(Path(folder)) as world:
         admin = world.plane.kubeconfig("admin", context="admin", namespace="chat")
         say = sys.stdout.write
-        say("The world is up: Kubernetes, Prometheus, the service, its repository, the Mistral API.\n\nVerify it:\n\n")
+        say("The world is up: Kubernetes, Prometheus, the service, its repository, the Mistral API.\n\n")
+        say("Drill it in staging, once for each revision, which leaves the record that production reads:\n\n")
+        say(f"  .venv/bin/python -m pytest {' '.join(world.drilling)}\n\nVerify production:\n\n")
         say(f"  .venv/bin/python -m pytest -m preflight {' '.join(world.arguments)}\n\nBreak it, for instance:\n\n")
         probe = json.dumps([{"op": "remove", "path": "/spec/template/spec/containers/0/readinessProbe"}])
         say(f"  export KUBECONFIG={admin}\n")
         say(f"  kubectl patch deployment chat --type json -p '{probe}'\n")
         say(f"  curl -X POST {world.provider}/_sandbox/fault -d '{json.dumps({'fault': '401'})}'\n")
-        say(f"  touch {world.repository}/dirty\n\nCtrl-C ends it and leaves nothing behind.\n")
+        say(f"  touch {world.repository}/dirty\n  rm {world.record}\n\nCtrl-C ends it and leaves nothing behind.\n")
         sys.stdout.flush()
         try:
             signal.pause()

@@ -1,4 +1,4 @@
-/** Keeps a Node program on this machine: a connection to elsewhere fails, and its host goes into the file LOOPBACK_ONLY. */
+/** Keeps a Node program on this machine: a connection to elsewhere fails; its host goes into the file LOOPBACK_ONLY. */
 "use strict";
 const { appendFileSync } = require("node:fs");
 const net = require("node:net");

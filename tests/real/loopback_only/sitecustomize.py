@@ -1,4 +1,7 @@
-"""Keeps a Python program on this machine: a connection to elsewhere fails, and its host goes to the file LOOPBACK_ONLY."""
+"""Keeps a Python program on this machine: a connection to elsewhere fails.
+
+The host that it asked for goes into the file that the variable LOOPBACK_ONLY names.
+"""
 
 from __future__ import annotations
 
