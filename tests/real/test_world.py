@@ -139,8 +139,14 @@ def _runbook_without_429(world: World) -> Undo:
     without = re.sub(r"^## 429.*?(?=^## )", "", text, flags=re.MULTILINE | re.DOTALL)
     assert without != text
     runbook.write_text(without)
-    undo = _shipped(world)
+    rollback = _shipped(world)
     drill(world, world.folder / f"drill-{world.revision[:12]}")
+    record = world.record
+
+    def undo() -> None:
+        rollback()
+        record.unlink()
+
     return undo
 
 
