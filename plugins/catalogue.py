@@ -154,7 +154,7 @@ class Catalogue:
         return {id_: row for id_, row in self.entries.items() if row.phase == phase}
 
     def selected(self, nodeids: Iterable[str]) -> dict[str, Entry]:
-        """The entries of some node ids, each with only those of its parameters that are among them."""
+        """The entries of some node ids, each with only those of its parameters that are among them, in our order."""
         found: dict[str, Entry] = {}
         for nodeid in nodeids:
             row = self.by_test(nodeid)
@@ -162,7 +162,7 @@ class Catalogue:
                 before = found[row.id].parameters if row.id in found else ()
                 given = (nodeid.partition("[")[2].removesuffix("]"),) if row.parameters else ()
                 found[row.id] = replace(row, parameters=(*before, *given))
-        return found
+        return {id_: found[id_] for id_ in self.entries if id_ in found}
 
     def by_test(self, nodeid: str) -> Entry | None:
         """The entry of a pytest node id, parameters aside."""

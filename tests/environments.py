@@ -5,7 +5,16 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+from fixtures.drills.evidence import Redirection
+from fixtures.drills.record import SignedOff, composed, kept
+from fixtures.drills.records import folder as records_folder
+from fixtures.drills.scene import budgets
+from fixtures.sandbox.healthy import resilience as healthy
+from fixtures.settings import load
+from tests.fixtures.drills.observed import evidence
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,6 +29,31 @@ def environments(folder: Path, settings: Mapping[str, object], name: str = "benc
     table = tomllib.loads((ROOT / "environments" / "sandbox.toml").read_text())
     (folder / f"{name}.toml").write_text(_toml(_merged(table | {"sandbox": False}, settings)))
     return folder
+
+
+def recorded(folder: Path, revision: str, name: str = "bench", *, by: str = "ada@example.com") -> Path:
+    """Keep the record of a drill of `revision` in which the service did everything right, for these settings.
+
+    It was drilled with the budgets that they declare, so that nothing stands between the environment and GO but what
+    a test does to its world. Returns the record's file.
+    """
+    environment = load(name, folder, variables={})
+    declared = budgets(environment)
+    observed = {name: replace(value, budgets=declared) for name, value in healthy.everything().items()}
+    method = "variable MISTRAL_BASE_URL"
+    document = composed(
+        environment="staging",
+        revision=revision,
+        image=None,
+        signed_off=SignedOff(by, "resilience.signed_off_by"),
+        suite={"version": "0.1.0", "revision": None},
+        observations={
+            "redirection": evidence("redirection", Redirection(method=method, tried=(), plan=())),
+            **{name: evidence(name, value) for name, value in observed.items()},
+        },
+        redact=lambda tree: tree,
+    )
+    return kept(records_folder(environment), document)
 
 
 def _merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

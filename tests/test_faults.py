@@ -1,7 +1,8 @@
 """Every look times every fault: whatever a peer does, a run ends in time and in little memory, and is never GO.
 
 Each row is a whole run, as a user would start it, against a world in which a peer has a fault. Two peers have it at
-the same time where no look asks both: what was asked of each is judged by itself.
+the same time where no look asks both: what was asked of each is judged by itself. The record of a drill is a source
+like the peers, and has faults of its own. Without a fault the same run is GO, or none of this would tell anything.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.observation import OBSERVATIONS
+from fixtures.observation import OBSERVATIONS, digest
 from fixtures.sandbox.peer import PEER_FAULTS
 from fixtures.sandbox.world import World, started
-from tests.environments import ROOT, environments
+from tests.environments import ROOT, environments, recorded
 
 PHASES = {
     ("provider", "prometheus"): ("preflight",),
@@ -56,7 +58,13 @@ INDEPENDENT = {
 REASONS = {"unreachable", "timeout", "unauthenticated", "denied", "quota", "no_data", "malformed"}
 """Why a look may not see its peer. That the suite itself broke is none of them."""
 
+DRILLS = frozenset(f"RES-{number:03}" for number in range(1, 13))
+"""The checks that a record is read for. To find it, the cluster is asked what is deployed."""
+
 BRIEF = {"health": {"deadline": 1.0}, "chat": {"deadline": 2.0}}
+"""Seconds, so that a fault which gives nothing is soon over."""
+PATIENT = {"health": {"deadline": 10.0}}
+"""Without a fault in a peer, a busy machine must not make one."""
 STUB = ["sh", "-c", "echo 'Ran 1 test in 0.001s'"]
 """Stands for the service's own tests, which are not asked for here."""
 
@@ -92,6 +100,10 @@ class Outcome:
     """The most bytes of memory that one of its processes had at once."""
     addresses: dict[str, str]
 
+    def told(self, status: str) -> dict[str, dict[str, Any]]:
+        """The findings of this status."""
+        return {row["id"]: row for row in self.report["findings"] if row["status"] == status}
+
     def looked_at(self, peer: str) -> dict[str, dict[str, Any]]:
         """The observations that asked the peer; a Secret by reference is read from the cluster."""
         marks = (self.addresses[peer], "k8s://") if peer == "kubernetes" else (self.addresses[peer],)
@@ -107,13 +119,25 @@ class Outcome:
         }
 
 
-def _run(peers: tuple[str, ...], fault: str, phase: str, folder: Path) -> Outcome:
+def _untouched(config: Path, record: Path) -> None:
+    """Leave the settings and the record of the drill as they are."""
+
+
+def _run(
+    peers: tuple[str, ...],
+    fault: str,
+    phase: str,
+    folder: Path,
+    harm: Callable[[Path, Path], None] = _untouched,
+) -> Outcome:
+    """A run in which these peers have this fault, and the settings and the record came to this harm."""
     world = World()
     for peer in peers:
         world.peers[peer].fault = fault
-    world.settings = {"service": BRIEF, "repository": {"test_command": STUB}}
+    world.settings = {"service": BRIEF if peers else PATIENT, "repository": {"test_command": STUB}}
     with started(world, folder / "world") as running:
         config = environments(folder / "environments", running.settings, "faulty")
+        harm(config / "faulty.toml", recorded(config, world.repository.revision, "faulty"))
         command = [sys.executable, "-m", "pytest", "-m", phase, "--env", "faulty", f"--config={config}"]
         command += ["--run-dir", str(folder / "run")]
         begun = time.monotonic()
@@ -151,6 +175,17 @@ def _observations() -> None:
         importlib.import_module(f"fixtures.observations.{file.stem}")
 
 
+@pytest.mark.parametrize("phase", ["preflight", "postdeploy"])
+def test_without_a_fault_it_is_a_go(phase: str, tmp_path: Path) -> None:
+    """The world, the settings and the record that the faults below are put into: whatever is not GO is their doing."""
+    run = _run((), "", phase, tmp_path)
+    assert (run.code, run.report["verdict"], run.report["exit_code"]) == (0, "GO", 0), run.printed
+    asked = {row["id"] for row in run.report["findings"]}
+    assert run.told("passed").keys() == asked
+    assert asked & DRILLS == (DRILLS if phase == "preflight" else set())
+    assert run.resident < MEMORY
+
+
 @pytest.mark.parametrize(("peers", "fault", "phase"), ROWS, ids=["-".join((*row[0], *row[1:])) for row in ROWS])
 def test_a_peer_with_a_fault_passes_nothing(peers: tuple[str, ...], fault: str, phase: str, tmp_path: Path) -> None:
     """What was asked of it is unseen with a reason, or an answer that fails a check; and all of it is bounded."""
@@ -162,6 +197,8 @@ def test_a_peer_with_a_fault_passes_nothing(peers: tuple[str, ...], fault: str, 
     assert "is not there" not in run.printed  # a look whose evidence never came
     for peer in peers:
         _judged(run, peer, fault, phase)
+    if phase == "preflight":
+        assert run.told("unverified" if "kubernetes" in peers else "passed").keys() >= DRILLS, run.printed
     assert _late(run) == {}
     assert run.wall < START + (WAITING if fault in {"hang", "drip"} else 0)
     assert run.resident < MEMORY
@@ -193,3 +230,71 @@ def _late(run: Outcome) -> dict[str, float]:
         for row in run.report["observations"]
         if row["duration"] > OBSERVATIONS[row["name"]].deadline + OVERHEAD
     }
+
+
+# The record of a drill
+
+
+def _missing(config: Path, record: Path) -> None:
+    record.unlink()
+
+
+def _a_folder(config: Path, record: Path) -> None:
+    record.unlink()
+    record.mkdir()
+
+
+def _binary(config: Path, record: Path) -> None:
+    record.write_bytes(bytes(range(256)) * 1000)
+
+
+def _half(config: Path, record: Path) -> None:
+    record.write_bytes(record.read_bytes()[: record.stat().st_size // 2])
+
+
+def _padded(config: Path, record: Path) -> None:
+    """To 50 MB; what it says, and the hash of that, are as they were."""
+    with record.open("ab") as stream:
+        stream.write(b" " * 50_000_000)
+
+
+def _unsigned(config: Path, record: Path) -> None:
+    """By somebody who knows how to put the hash right."""
+    document = json.loads(record.read_text())
+    document["signed_off"]["by"] = " "
+    sealed = {key: value for key, value in document.items() if key != "sha256"}
+    record.write_text(json.dumps({**sealed, "sha256": digest(sealed)}))
+
+
+def _other_budgets(config: Path, record: Path) -> None:
+    """The service promises more than when it was drilled."""
+    text = config.read_text()
+    assert text.count('"recovery" = 3.0') == 1
+    config.write_text(text.replace('"recovery" = 3.0', '"recovery" = 2.0'))
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (_missing, "no_data"),
+        (_a_folder, "malformed"),
+        (_binary, "malformed"),
+        (_half, "malformed"),
+        (_padded, "malformed"),
+        (_unsigned, "malformed"),
+        (_other_budgets, "stale"),
+    ],
+    ids=lambda value: value.__name__.strip("_") if callable(value) else "",
+)
+def test_a_record_with_a_fault_passes_nothing(harm: Callable[[Path, Path], None], reason: str, tmp_path: Path) -> None:
+    """All that is drilled is unseen for this one reason, and nothing else is: it alone stands in the way of GO."""
+    run = _run((), "", "preflight", tmp_path, harm)
+    assert (run.code, run.report["verdict"], run.report["exit_code"]) == (10, "NO-GO", 10), run.printed
+    assert "Traceback" not in run.printed
+    unseen = run.told("unverified")
+    assert unseen.keys() == DRILLS, run.printed
+    assert {row["reason"] for row in unseen.values()} == {reason}
+    assert run.told("passed").keys() == {row["id"] for row in run.report["findings"]} - DRILLS
+    assert _late(run) == {}
+    assert run.wall < START
+    assert run.resident < MEMORY

@@ -16,7 +16,7 @@ from tests.benchmarks import resilience
 from tests.benchmarks.fault_server import fault_server
 from tests.benchmarks.process import ROOT, Measured, timed
 from tests.benchmarks.synthetic import synthetic
-from tests.environments import environments
+from tests.environments import environments, recorded
 
 RUNS = 5
 LATENCY = 0.15  # seconds added to each answer of the sandbox
@@ -55,6 +55,7 @@ def preflight() -> None:
     print(f"\npreflight on the sandbox, {LATENCY * 1000:.0f} ms added to each answer ({RUNS} runs)")
     with tempfile.TemporaryDirectory() as folder, started(World(latency=LATENCY), Path(folder) / "world") as running:
         settings = environments(Path(folder) / "environments", running.settings)
+        recorded(settings, running.world.repository.revision)  # the drills have figures of their own
         runs = []
         for number in range(RUNS):
             run = Path(folder) / f"run-{number}"

