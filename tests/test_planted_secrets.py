@@ -4,12 +4,15 @@ Each canary is one that somebody could know for a secret, and so could we:
 
     by construction   no look keeps the text: other keys of the Secrets, literal variables of the Deployment,
                       ConfigMaps, annotations, the kubeconfig's token, the body of the runbook, the commit's message,
-                      the reply and the headers of the service, the annotations of alerting rules
-    by value          known before the first look is written down: the provider's key, however it is encoded or cut;
-                      variables of this process that are named as secrets; the password in the URL of a setting
+                      the reply and the headers of the service, the annotations of alerting rules; what copies of
+                      the service answer and log while they are drilled
+    by value          known before the first look is written down: the provider's key, however it is encoded or cut,
+                      and whoever wrote it into the record of a drill; the keys that copies are handed; variables of
+                      this process that are named as secrets; the password in the URL of a setting
     by pattern        recognised where it stands: a variable or an option by its name, `Authorization`, a URL's password
 
-Random words in prose, which nobody can tell from prose, are not planted.
+Random words in prose, which nobody can tell from prose, are not planted. The message that is sent in a drill is a
+setting: it stands in the premises of the run, with all other settings, and nowhere else.
 """
 
 from __future__ import annotations
@@ -21,16 +24,17 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
 
 from fixtures.sandbox.running import REVISION, Running
 from fixtures.sandbox.world import World, started
-from tests.environments import ROOT, environments
+from tests.environments import ROOT, environments, recorded
 
 WINDOW = 16
 """Characters of a canary, any that follow each other, that count as the canary: a secret cut in two is still one."""
@@ -78,6 +82,8 @@ class Canaries:
     """In headers of the service and of the provider."""
     said: str = field(default_factory=canary)
     """In the answer of the chat, as the model's text."""
+    asked: str = field(default_factory=canary)
+    """In the message that is sent in a drill."""
 
 
 FORMS: dict[str, Callable[[bytes], str]] = {
@@ -90,10 +96,10 @@ FORMS: dict[str, Callable[[bytes], str]] = {
 }
 
 
-def traces(text: str, planted: Canaries) -> Iterator[str]:
-    """The name and the form of each canary that stands in `text`."""
+def traces(text: str, planted: Mapping[str, str]) -> Iterator[str]:
+    """The name and the form of each canary that stands in `text`, of those `planted` by name."""
     readings = {text, html.unescape(text), unquote(text), text.replace("\\/", "/")}
-    for name, value in vars(planted).items():
+    for name, value in planted.items():
         pieces = {value[start : start + WINDOW] for start in range(len(value) - WINDOW + 1)}
         if any(piece in reading for piece in pieces for reading in readings):
             yield f"{name}: plain"
@@ -195,11 +201,64 @@ def refusing(world: World, planted: Canaries) -> None:
     world.settings["repository"] = {"test_command": ["sh", "tests.sh"], "test_deadline": 1.0}
 
 
+# A drill
+
+TELLING = """
+import os, sys, threading, time
+from itertools import product
+from fixtures.sandbox import conduct, service
+
+def note():
+    seen = set()
+    while True:
+        try:
+            with open(os.environ["MISTRAL_API_KEY_FILE"]) as file:
+                key = file.read()
+        except OSError:
+            return
+        if key not in seen:
+            seen.add(key)
+            with open("keys.txt", "a") as file:
+                print(os.getpid(), key, file=file)
+        time.sleep(0.02)
+
+threading.Thread(target=note, daemon=True).start()
+everything = tuple(product(("key", "prompt"), ("log", "answer")))
+conduct.FLAWS["tells-everything"] = conduct.Conduct(leaks=everything)
+sys.exit(service.main())
+"""
+"""The sandbox's service, which gives away all that it knows as soon as a call fails; and notes for the test, in the
+folder where it is started, the keys that it is handed."""
+
+
+def drilled(world: World, planted: Canaries) -> None:
+    """Faults are injected into copies that tell everything, and the record of it is kept."""
+    world.settings["tier"] = "staging"
+    world.settings["service"] |= {"chat": {"request": {"message": f"Tell me of {planted.asked}, please."}}}
+    world.settings["resilience"] = {
+        "command": [sys.executable, "-c", TELLING],
+        "variables": {"PYTHONPATH": str(ROOT), "FLAW": "tells-everything", "DATABASE_PASSWORD": planted.literal},
+        "signed_off_by": "ada@example.com",
+    }
+
+
 # The runs
 
 
-def _committed_again(world: World, running: Running, message: str) -> None:
-    """Give the commit this message; the Deployment names the revision as before."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One finished run. `left` are the files that it left behind, by the folder that says what they are."""
+
+    code: int
+    printed: str
+    report: dict[str, Any]
+    left: dict[str, list[Path]]
+    keys: dict[str, str]
+    """Those that copies were handed, by their number and the process that was handed it."""
+
+
+def _committed_again(world: World, running: Running, message: str) -> str:
+    """Give the commit this message; the Deployment names the revision as before. The new commit's hash."""
     command = [
         "git",
         "-C",
@@ -214,25 +273,52 @@ def _committed_again(world: World, running: Running, message: str) -> None:
     for owner in (world.cluster.deployment, world.cluster.template):
         for kind in ("labels", "annotations"):
             owner["metadata"][kind][REVISION] = head
+    return head
 
 
-def _run(world: World, planted: Canaries, phase: str, folder: Path, *options: str) -> tuple[int, str, Path, Path]:
-    """The exit code, what was printed, the run's folder and Allure's."""
-    run, allure = folder / "run", folder / "allure"
+def _run(world: World, planted: Canaries, phase: str, folder: Path, *options: str) -> Outcome:
+    config, temporary = folder / "environments", folder / "temporary"
+    temporary.mkdir()
     with started(world, folder / "world") as running:
-        _committed_again(world, running, f"Release 1.4.3\n\nDeployed with {planted.committed}")
+        revision = _committed_again(world, running, f"Release 1.4.3\n\nDeployed with {planted.committed}")
         settings = running.settings
         host = running.urls["prometheus"].removeprefix("http://")
         settings["prometheus"]["url"] = f"http://golive:{quote(planted.password, safe='')}@{host}"
-        config = environments(folder / "environments", settings, "planted")
+        if "--allow-changes" in options:
+            del settings["resilience"]["folder"]  # the copies start in the repository, as a service of one's own does
+        environments(config, settings, "planted")
+        if "--allow-changes" not in options:
+            recorded(config, revision, "planted", by=f"ada, with {planted.key}")
         command = [sys.executable, "-m", "pytest", "-m", phase, "--env", "planted", f"--config={config}"]
-        command += ["--run-dir", str(run), f"--alluredir={allure}", *options]
+        command += ["--run-dir", str(folder / "run"), f"--alluredir={folder / 'allure'}", *options]
         variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        variables["SOME_API_TOKEN"] = planted.token
+        variables |= {"SOME_API_TOKEN": planted.token, "TMPDIR": str(temporary)}
         done = subprocess.run(
-            command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=120
+            command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=180
         )
-    return done.returncode, done.stdout + done.stderr, run, allure
+        noted = running.repository / "keys.txt"
+        keys = [line.split() for line in noted.read_text().splitlines()] if noted.exists() else []
+    made = {"run": folder / "run", "allure": folder / "allure", "temporary": temporary}
+    if "--allow-changes" in options:
+        made["record"] = config / "records"
+    return Outcome(
+        code=done.returncode,
+        printed=done.stdout + done.stderr,
+        report=json.loads((folder / "run" / "report.json").read_text()),
+        left={name: [file for file in place.rglob("*") if file.is_file()] for name, place in made.items()},
+        keys={f"key {number} of {process}": key for number, (process, key) in enumerate(keys, 1)},
+    )
+
+
+def _found(run: Outcome, planted: Canaries) -> dict[str, list[str]]:
+    """The place of each trace of what was planted, on the terminal and in files and their names."""
+    secret = vars(planted) | run.keys
+    found = {"terminal": sorted(traces(run.printed, secret))}
+    for name, files in run.left.items():
+        for file in files:
+            text = f"{file.name}\n{file.read_bytes().decode('utf-8', 'replace')}"
+            found[f"{name}: {file.name}"] = sorted(traces(text, secret))
+    return {place: leaks for place, leaks in found.items() if leaks}
 
 
 RUNS = {
@@ -254,25 +340,46 @@ def test_no_planted_secret_comes_out(name: str, tmp_path: Path) -> None:
     world = World()
     everywhere(world, planted)
     mutate(world, planted)
-    code, printed, run, allure = _run(world, planted, phase, tmp_path, *options)
-    assert code in {1, 10}, printed
-    found = {"terminal": sorted(traces(printed, planted))}
-    for folder in (run, allure):
-        files = [file for file in folder.rglob("*") if file.is_file()]
-        assert files
-        for file in files:
-            text = f"{file.name}\n{file.read_bytes().decode('utf-8', 'replace')}"
-            found[str(file.relative_to(tmp_path))] = sorted(traces(text, planted))
-    assert {place: leaks for place, leaks in found.items() if leaks} == {}
-    report = json.loads((run / "report.json").read_text())
-    assert report["masked"]["total"] > 0
+    run = _run(world, planted, phase, tmp_path, *options)
+    assert run.code == 1, run.printed
+    assert run.left["run"]
+    assert run.left["allure"]
+    assert _found(run, planted) == {}
+    assert run.report["masked"]["total"] > 0
+    seen = {row["name"] for row in run.report["observations"] if row["seen"]}
+    assert ("failures" in seen) == (phase == "preflight" and mutate is answering), "the record was not read"
+
+
+def test_no_secret_of_a_drill_comes_out(tmp_path: Path) -> None:
+    """Not the keys that copies were handed, nor the message that they were sent: also not in the record of it."""
+    planted = Canaries(key=canary())
+    world = World()
+    everywhere(world, planted)
+    drilled(world, planted)
+    run = _run(world, planted, "resilience", tmp_path, "--allow-changes", "-v", "--showlocals", "--tb=long")
+    assert run.code == 1, run.printed
+    assert len({name.rpartition(" ")[2] for name in run.keys}) < len(run.keys), "no key was rotated"
+    assert len(run.left["record"]) == 1, run.report["notes"]
+    told = _told(tmp_path / "run")
+    assert told >= {(what, where) for what in ("the key", "the prompt") for where in ("answer", "log")}
+    found = _found(run, planted)
+    assert {leak.partition(":")[0] for leak in found.pop("run: premises.json")} == {"asked"}
+    assert found == {}
+    assert run.report["masked"]["total"] > 0
+
+
+def _told(run: Path) -> set[tuple[str, str]]:
+    """What the drills found to be given away, and whether in an answer or in a log."""
+    evidence = json.loads((run / "observations" / "failures.json").read_text())
+    return {(leak["what"], leak["where"].partition(" ")[0]) for leak in evidence["value"]["leaks"]}
 
 
 def test_the_search_finds_what_it_looks_for() -> None:
     """A canary is found in each form, cut, and escaped; a clean text has none."""
     planted = Canaries(key=canary(special=True))
-    assert list(traces("Release 1.4.3, all is well", planted)) == []
+    secret = vars(planted)
+    assert list(traces("Release 1.4.3, all is well", secret)) == []
     for text in (planted.key, planted.key[3:21], html.escape(planted.key), json.dumps(planted.key), quote(planted.key)):
-        assert "key: plain" in list(traces(f"a {text} b", planted))
+        assert "key: plain" in list(traces(f"a {text} b", secret))
     for form, encoded in FORMS.items():
-        assert f"key: {form}" in list(traces(f"a {encoded(planted.key.encode())} b", planted))
+        assert f"key: {form}" in list(traces(f"a {encoded(planted.key.encode())} b", secret))

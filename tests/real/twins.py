@@ -46,12 +46,12 @@ class Twin:
     """What it does, for people."""
     fails: tuple[str, ...]
     says: str
-    tries: int = 1
-    """Runs that it may take: some things are hidden by a machine that is busy, and nothing is said then."""
+    delicate: bool = False
+    """Whether a busy machine hides it: then fewer copies run side by side, and a run that finds nothing is repeated."""
 
 
-def _flaw(name: str, does: str, fails: str, says: str, language: Language = "python", tries: int = 1) -> Twin:
-    return Twin(f"{language} {name}", language, ("FLAW", name), does, tuple(fails.split()), says, tries)
+def _flaw(name: str, does: str, fails: str, says: str, language: Language = "python", delicate: bool = False) -> Twin:
+    return Twin(f"{language} {name}", language, ("FLAW", name), does, tuple(fails.split()), says, delicate)
 
 
 def _setting(name: str, variable: tuple[str, str], does: str, fails: str, says: str) -> Twin:
@@ -104,7 +104,7 @@ TWINS: tuple[Twin, ...] = (
         "RES-002 RES-010",
         "a rate limit turns into a storm of requests",
     ),
-    _flaw("constant-pause", "pauses for the same time each time", "RES-002", "at a constant interval", tries=3),
+    _flaw("constant-pause", "pauses for the same time each time", "RES-002", "at a constant interval", delicate=True),
     _flaw("deaf-to-retry-after", "does not wait as long as it is told", "RES-002", "Retry-After is ignored"),
     _flaw("retries-refusals", "tries refused messages again", "RES-003", "a refused message is asked for again"),
     _setting(
@@ -199,7 +199,6 @@ VARIABLES = {
 }
 """Of a good service; what makes a twin is put over them."""
 BUDGETS = {
-    "copies": 4,
     "deadline": 1.2,
     "max_retries": 2,
     "breaker_threshold": 5,
@@ -217,12 +216,14 @@ def settings(
     folder: Path,
     language: Language,
     variable: tuple[str, str] | None = None,
+    *,
     methods: tuple[str, ...] = ("variable",),
+    copies: int = 4,
 ) -> Path:
     """The settings of an environment `drill` in `folder`, which must not exist; without a variable, of a good service.
 
-    `methods` are the ways to point it at the fault server that may be tried. Returns the folder, for --config. Raises
-    PartMissing, BuildError.
+    `methods` are the ways to point it at the fault server that may be tried, `copies` run side by side at the most.
+    Returns the folder, for --config. Raises PartMissing, BuildError.
     """
     variables = VARIABLES | dict([variable] if variable else [])
     resilience = {
@@ -232,6 +233,7 @@ def settings(
         "base_url_variable": "MISTRAL_BASE_URL",
         "key_file_variable": "MISTRAL_API_KEY_FILE",
         "methods": list(methods),
+        "copies": copies,
         **BUDGETS,
     }
     environment = {

@@ -189,7 +189,7 @@ def retries_within_retries() -> None:
 
     def init(self: Mistral, settings: Settings, metrics: Metrics) -> None:
         good(self, settings, metrics)
-        pauses = BackoffStrategy(50, 200, 1.5, 60_000, jitter_ms=50)
+        pauses = BackoffStrategy(10, 20, 1.5, 60_000, jitter_ms=10)
         self._sdk.sdk_configuration.retry_config = RetryConfig("backoff", pauses, retry_connection_errors=True)
 
     _put(Mistral, "__init__", init)
@@ -239,7 +239,7 @@ def fallback_asks_the_same_provider() -> None:
             return await good(self, model, call, ends_at)
         except Failure as failure:
             other = self._settings.mistral_fallback_model
-            if failure.kind == "circuit_open" and other:
+            if failure.kind == "circuit_open" and self.circuit == "open" and other:
                 with suppress(Failure):
                     return await self._attempt(other, call, self._attempt_limit / 4)
             raise
