@@ -37,6 +37,8 @@ requirements: # pins, with hashes and without index addresses (needs uv)
 	for sdk in tests/real/sdk_clients/python-*.in; do \
 	  uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	    $$sdk -o $${sdk%.in}.txt; done
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  tests/real/python_service/pyproject.toml -o tests/real/python_service/requirements.txt
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=/path/to/python3")'

@@ -30,7 +30,7 @@ def why(row: Entry, session: pytest.Session, unloadable: Mapping[str, str], dese
         return f"{file} has no {function}" + (f"; was it renamed to {near[0]}?" if near else "")
     if not _below_the_paths(config, file):
         return f"not below the paths given ({' '.join(map(str, config.args))})"
-    if row.test in deselected or config.option.keyword or config.option.lf:
+    if row.test in deselected or config.option.keyword or _last_failed(config):
         return f"deselected ({_selection(config)})"
     if session.shouldfail or session.shouldstop:
         return f"the run was stopped before it: {session.shouldfail or session.shouldstop}"
@@ -39,8 +39,12 @@ def why(row: Entry, session: pytest.Session, unloadable: Mapping[str, str], dese
 
 def _selection(config: pytest.Config) -> str:
     option = config.option
-    flags = {"-k": option.keyword, "-m": option.markexpr, "--lf": "last failures only" if option.lf else ""}
+    flags = {"-k": option.keyword, "-m": option.markexpr, "--lf": "last failures only" if _last_failed(config) else ""}
     return ", ".join(f"{flag} {value}" for flag, value in flags.items() if value)
+
+
+def _last_failed(config: pytest.Config) -> bool:
+    return bool(getattr(config.option, "lf", False))  # an option of pytest's cache, which can be switched off
 
 
 def _below_the_paths(config: pytest.Config, file: str) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import textwrap
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,12 +109,13 @@ def third() -> Thing:
     return _seen("third")
 '''
 
-INI = """
+OPTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["addopts"]
+INI = f"""
 [pytest]
 testpaths = checks
 pythonpath = .
 python_files = checks/*/*.py
-addopts = --import-mode=importlib -p no:allure_pytest -p no:anyio -p no:hypothesispytest
+addopts = {shlex.join(OPTIONS)}
 """
 
 HEALTHY = "first ok\nsecond ok\nthird ok\n"

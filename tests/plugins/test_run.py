@@ -116,6 +116,43 @@ def test_a_parameter_left_out_is_partial(suite: Suite, extra: tuple[str, ...]) -
     assert "left: " in done.finding("SEC-001")["message"]
 
 
+MANY = '''
+import pytest
+from plugins.catalogue import check
+
+
+@check("INF-003", severity="blocker", remedy="Fix the fourth.")
+@pytest.mark.parametrize("number", [str(number) for number in range(300)])
+def test_many(first, number):
+    """The first thing holds, however often one asks."""
+    assert first.offenders() == []
+'''
+
+LOGGERS = '''
+import logging
+import threading
+
+
+def _import_and_import() -> None:
+    """What libraries do when a look imports them: each has loggers of its own."""
+    for number in range(300_000):
+        logging.getLogger(f"library.{number}")
+
+
+threading.Thread(target=_import_and_import, daemon=True).start()
+'''
+
+
+def test_a_look_that_imports_a_library_disturbs_no_check(suite: Suite) -> None:
+    """Loggers that come into being on another thread while checks run make none of them crash."""
+    suite.write("checks/infra/many.py", MANY)
+    suite.catalogue()
+    with (suite.path / "looks.py").open("a") as looks:
+        looks.write(LOGGERS)
+    done = suite.run(*PREFLIGHT)
+    assert (done.code, done.report["verdict"]) == (0, "GO"), done.printed
+
+
 def _delete(suite: Suite) -> None:
     (suite.path / "checks/infra/probes.py").unlink()
 
@@ -204,7 +241,9 @@ def test_stopping_at_the_first_failure_is_never_go(suite: Suite) -> None:
     assert len(done.report["findings"]) == 4
 
 
-@pytest.mark.parametrize("extra", [("--lf",), ("-n", "4"), ("-p", "no:randomly"), ("-q",), ("-v",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "extra", [("--lf",), ("-n", "4"), ("-p", "no:cacheprovider"), ("-p", "no:randomly"), ("-q",), ("-v",)], ids=" ".join
+)
 def test_options_do_not_change_the_counts(suite: Suite, extra: tuple[str, ...]) -> None:
     """However pytest is called, every id of the phase is counted once."""
     done = suite.run(*PREFLIGHT, *extra)

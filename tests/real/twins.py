@@ -69,7 +69,12 @@ TWINS: tuple[Twin, ...] = (
     _flaw(
         "stack-trace", "answers a bare 500 with a stack trace", "RES-001 RES-006 RES-009", "with a stack trace (Python)"
     ),
-    _flaw("half-a-stream-is-an-answer", "takes a stream that ends early for a whole one", "RES-001", "success "),
+    _flaw(
+        "half-a-stream-is-an-answer",
+        "takes a stream that ends early for a whole one",
+        "RES-001",
+        "success without a text",
+    ),
     _flaw(
         "no-limit-on-streams",
         "has no time limit once a stream has begun",
