@@ -32,7 +32,7 @@ GROUPS: tuple[tuple[Status, str, str], ...] = (
     ("waived", "Waived", "Does not hold or could not be verified; somebody answers for it until the day it names."),
     ("not_run", "Not run", "Belongs to this phase and was not asked. This is not a pass."),
 )
-VERDICT_CLASS = {"GO": "go", "NO-GO": "no-go", "PARTIAL": "partial", None: "none"}
+VERDICT_CLASS = {"GO": "go", "NO-GO": "no-go", "PARTIAL": "partial", None: "no-verdict"}
 _EVIDENCE_PATH = re.compile(r"observations/[A-Za-z0-9_.-]+\.json")
 _CODE = re.compile(r"`([^`\n]+)`")
 
