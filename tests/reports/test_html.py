@@ -265,7 +265,7 @@ def test_ids_are_unique_and_every_anchor_leads_somewhere(tmp_path: Path) -> None
 def test_a_run_without_a_phase_has_no_verdict_in_the_banner(tmp_path: Path) -> None:
     """It says so, and does not look like a GO."""
     banner = page(runs.clean(tmp_path, phase=None)).one("header")
-    assert banner.attributes["class"] == "banner none"
+    assert banner.attributes["class"] == "banner no-verdict"
     assert banner.one("h1").words == "No verdict"
 
 
