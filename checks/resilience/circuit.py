@@ -70,7 +70,7 @@ def test_the_circuit_opens_for_an_outage_only(outages: Outages, fault: str) -> N
 )
 def test_the_circuit_tries_again_and_closes(outages: Outages) -> None:
     """After its reset time the circuit lets a single trial through, and success closes it."""
-    assert _opened(outages) + gathered(partial(_unsound, item, outages.budgets) for item in outages.outages) == []
+    assert _opened(outages) + gathered(partial(_unsound, item, outages.budgets) for item in outages.both()) == []
 
 
 @check(
@@ -91,7 +91,7 @@ def test_the_circuit_tries_again_and_closes(outages: Outages) -> None:
 def test_the_fallback_answers_while_the_circuit_is_open(outages: Outages, environment: Environment) -> None:
     """While the circuit is open users get the declared fallback, which does without the provider that failed."""
     declared = bool(environment.service.fallback_texts)
-    assert gathered(partial(_no_fallback, item, outages.budgets, declared) for item in outages.outages) == []
+    assert gathered(partial(_no_fallback, item, outages.budgets, declared) for item in outages.both()) == []
 
 
 def _primary(drill: Drill, budgets: Budgets) -> list[Asked]:
@@ -142,14 +142,15 @@ def _unsound(outage: Outage, budgets: Budgets) -> Iterator[Offender]:
     if _primary(_with_messages(outage.opened), budgets):
         return
     yield from _trials(outage, budgets)
-    if outage.closed is not None:
-        closed = outage.closed.told()
-        kept = [call for call in closed.calls if not (closed.requests(call.id) and call.outcome == "answered")]
-        if kept:
-            found = f"{len(kept)} of {len(closed.calls)} messages with no answer of the model's"
-            yield Offender(
-                "the circuit does not close again", f"{outage.fault}: after the outage", found, "all answered"
-            )
+    if outage.closed is None:
+        raise CannotObserve(
+            "no_data", f"{outage.fault}: no message was sent after the outage", remedy="Inject the faults again."
+        )
+    closed = _with_messages(outage.closed)
+    kept = [call for call in closed.calls if not (closed.requests(call.id) and call.outcome == "answered")]
+    if kept:
+        found = f"{len(kept)} of {len(closed.calls)} messages with no answer of the model's"
+        yield Offender("the circuit does not close again", f"{outage.fault}: after the outage", found, "all answered")
 
 
 def _trials(outage: Outage, budgets: Budgets) -> Iterator[Offender]:
@@ -157,7 +158,7 @@ def _trials(outage: Outage, budgets: Budgets) -> Iterator[Offender]:
         raise CannotObserve(
             "no_data", f"{outage.fault}: no trial was waited for", remedy="Inject the faults again: see RES-004."
         )
-    burst = outage.trial.told()
+    burst = _with_messages(outage.trial)
     trials = len({asked.call for asked in _primary(burst, budgets)})
     where = f"{outage.fault}: {len(burst.calls)} messages at once, {budgets.breaker_reset:g} s after the circuit opened"
     if trials > budgets.trials:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def test_health_tells_the_truth_during_an_outage(outages: Outages, environment: Environment) -> None:
     """While Mistral is down the health endpoint says so, and nothing tells Kubernetes to restart the pods."""
     health, live = environment.service.health.path, environment.resilience.live
-    assert gathered(partial(_untrue, item, health, live) for item in outages.outages) == []
+    assert gathered(partial(_untrue, item, health, live) for item in outages.both()) == []
 
 
 @check(
@@ -63,7 +63,7 @@ def test_health_tells_the_truth_during_an_outage(outages: Outages, environment: 
 )
 def test_it_recovers_by_itself(outages: Outages) -> None:
     """Once Mistral is back the service is whole again within the declared time, without anybody's help."""
-    assert gathered(partial(_unrecovered, item, outages.budgets) for item in outages.outages) == []
+    assert gathered(partial(_unrecovered, item, outages.budgets) for item in outages.both()) == []
 
 
 def _untrue(outage: Outage, health: str, live: str) -> Iterator[Offender]:

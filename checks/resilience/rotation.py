@@ -38,8 +38,8 @@ def _lost(rotation: Rotation) -> Iterator[Offender]:
     later = [call for call in drill.calls if call.at > over]
     if drill.ended:
         yield Offender("the service ends", "after the rotation", drill.ended, "that it takes up the new key")
-    elif not later:
-        raise CannotObserve("no_data", "no message came after the key's rotation", remedy="Inject the faults again.")
+    elif not any(call.at > rotation.revoked for call in later):
+        raise CannotObserve("no_data", "no message came after the old key's end", remedy="Inject the faults again.")
     elif failed := [call for call in later if call.outcome != "answered"]:
         yield Offender(
             "messages fail after the key was changed",

@@ -330,11 +330,25 @@ class TestCircuit:
 
     def test_as_many_trials_as_are_declared_pass(self, bench: Bench) -> None:
         """A half-open circuit may be declared to let several through."""
-        outage = replace(healthy.outage("500"), trial=burst(1, 2))
+        each = (replace(healthy.outage("500"), trial=burst(1, 2)), healthy.outage("timeout"))
         budgets = replace(healthy.BUDGETS, trials=2)
-        assert says(bench, found(outages=replace(healthy.outages(), budgets=budgets, outages=(outage,)))).keys() == {
-            "RES-004[timeout]"  # which this evidence lacks
-        }
+        assert says(bench, found(outages=replace(healthy.outages(), budgets=budgets, outages=each))) == {}
+
+    @pytest.mark.parametrize("kept", [(), ("500",)], ids=["neither", "one"])
+    def test_an_outage_that_was_not_made_breaks_no_rule_and_keeps_none(
+        self, bench: Bench, kept: tuple[str, ...]
+    ) -> None:
+        """Evidence that lacks one tells nothing of the circuit, of health or of the recovery."""
+        made = broken(bench, found(outages=replace(healthy.outages(), outages=tuple(map(healthy.outage, kept)))))
+        lacking = {"RES-004[timeout]", "RES-005", "RES-006", "RES-007", "RES-008"}
+        assert made.keys() == lacking | (set() if kept else {"RES-004[500]"})
+        assert {(verdict.status, verdict.reason) for verdict in made.values()} == {("unverified", "no_data")}
+
+    @pytest.mark.parametrize("closed", [None, Drill(fault="", copy="copy 1")], ids=["none", "silent"])
+    def test_no_message_after_the_outage_is_no_proof_that_it_closed(self, bench: Bench, closed: Drill | None) -> None:
+        """That it recovered is told by others."""
+        verdict = broken(bench, outages(closed=closed))["RES-005"]
+        assert (verdict.status, verdict.reason) == ("unverified", "no_data")
 
     def test_retries_of_the_trial_are_one_trial(self, bench: Bench) -> None:
         """What counts is whose messages get through."""
@@ -542,6 +556,13 @@ class TestRotation:
         seen = healthy.rotation()
         calls = tuple(replace(call, outcome="fallback") if 0.5 <= call.at <= 1.5 else call for call in seen.drill.calls)
         assert says(bench, found(rotation=replace(seen, drill=replace(seen.drill, calls=calls)))) == {}
+
+    def test_nothing_is_told_before_the_old_key_ends(self, bench: Bench) -> None:
+        """Until then the old one is as good, and an answer no sign of the new one."""
+        seen = healthy.rotation()
+        calls = tuple(call for call in seen.drill.calls if call.at <= seen.revoked)
+        verdict = broken(bench, found(rotation=replace(seen, drill=replace(seen.drill, calls=calls))))["RES-012"]
+        assert (verdict.status, verdict.reason) == ("unverified", "no_data")
 
     def test_none_may_fail_after_it(self, bench: Bench) -> None:
         """And it says with which key the provider was asked."""
