@@ -52,9 +52,15 @@ def findings(
         if id_ in by_id:
             by_id[id_].append(Result(id=id_, status="not_run", message=message))
     return tuple(
-        _finding(entry, by_id[id_] or [Result(id=id_, status="not_run", message=UNTOLD)], promoted)
+        _finding(entry, _ordered(entry, by_id[id_]) or [Result(id=id_, status="not_run", message=UNTOLD)], promoted)
         for id_, entry in catalogue.items()
     )
+
+
+def _ordered(entry: Entry, results: Iterable[Result]) -> list[Result]:
+    """In the order of the catalogue's parameters, whichever ended first; what it does not name comes last."""
+    places = {name: place for place, name in enumerate(entry.parameters)}
+    return sorted(results, key=lambda result: places.get(result.parameter, len(places)))
 
 
 def strays(catalogue: Mapping[str, Entry], results: Iterable[Result]) -> list[Result]:

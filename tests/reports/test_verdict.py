@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 from hypothesis import assume, given, settings
@@ -247,6 +248,16 @@ def test_a_finding_gathers_what_its_worst_results_say() -> None:
         ("c", "failed"),
         ("d", "failed"),
     ]
+
+
+def test_a_finding_is_told_in_one_order_whichever_parameter_ends_first() -> None:
+    """By the catalogue's: two runs of one state, and a run and its replay, read the same."""
+    results = [Result(id="INF-009", parameter=name, status="failed", message=name) for name in ("a", "b", "c", "other")]
+    entry = runs.entry("INF-009", parameters=("c", "a", "b"))
+    for came in permutations(results):
+        (row,) = verdict.findings({"INF-009": entry}, came, {}, ())
+        assert row.message.splitlines() == ["c: c", "a: a", "b: b", "other: other"]
+        assert [parameter.name for parameter in row.parameters] == ["c", "a", "b", "other"]
 
 
 def test_a_check_tried_twice_has_the_worse_of_its_results() -> None:
