@@ -96,8 +96,7 @@ def test_the_fallback_answers_while_the_circuit_is_open(outages: Outages, enviro
 
 def _primary(drill: Drill, budgets: Budgets) -> list[Asked]:
     """The requests for an answer, those for the declared fallback model aside."""
-    other = budgets.fallback_model
-    return [asked for asked in drill.asked if asked.of_chat and not (other and asked.model == other)]
+    return [asked for asked in drill.asked if asked.of_chat and not budgets.of_fallback(asked)]
 
 
 def _with_messages(drill: Drill) -> Drill:
@@ -183,8 +182,8 @@ def _no_fallback(outage: Outage, budgets: Budgets, declared: bool) -> Iterator[O
     if without:
         found = f"{without[0].outcome.replace('_', ' ')} ({without[0].detail}) for {len(without)} of {len(drill.calls)}"
         yield Offender("no fallback answers", where, found, "a declared fallback text")
-    other = [asked for asked in drill.asked if asked.of_chat and asked.model == budgets.fallback_model]
-    if other and budgets.fallback_model:
+    other = [asked for asked in drill.asked if asked.of_chat and budgets.of_fallback(asked)]
+    if other:
         found = f"{len(other)} requests for {budgets.fallback_model}"
         yield Offender("the fallback asks the provider that failed", where, found, "none")
 

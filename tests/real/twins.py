@@ -36,7 +36,7 @@ NAMES: dict[Language, str] = {"python": "Python", "typescript": "TypeScript"}
 class Twin:
     """One bad service: `variable` is all that makes it so.
 
-    `fails` are the checks that find it: of all in their files these fail, and no others. `says` is said by one.
+    `fails` are the checks that find it: these of all fail, and no others. `says` is said by one.
     """
 
     name: str
@@ -85,7 +85,7 @@ TWINS: tuple[Twin, ...] = (
         "no-deadline",
         ("REQUEST_DEADLINE_MS", "60000"),
         "waits for a minute",
-        "RES-001 RES-011",
+        "RES-001 RES-004 RES-006 RES-011",
         "users wait beyond the deadline",
     ),
     _flaw("dies-on-401", "ends when its key is refused", "RES-001", "the service ends"),
@@ -116,13 +116,13 @@ TWINS: tuple[Twin, ...] = (
         "no-circuit",
         ("BREAKER_THRESHOLD", "1000000"),
         "has a circuit that never opens",
-        "RES-004 RES-005",
+        "RES-004 RES-005 RES-010",
         "the circuit never opens",
     ),
     _flaw(
         "circuit-counts-only-timeouts",
-        "has a circuit that no 500 opens",
-        "RES-004",
+        "has a circuit that no status opens",
+        "RES-004 RES-010",
         "messages keep reaching the provider",
     ),
     _flaw(

@@ -240,7 +240,7 @@ def fallback_asks_the_same_provider() -> None:
         except Failure as failure:
             other = self._settings.mistral_fallback_model
             if failure.kind == "circuit_open" and self.circuit == "open" and other:
-                with suppress(Failure):
+                with suppress(Failure), self._slot():
                     return await self._attempt(other, call, self._attempt_limit / 4)
             raise
 

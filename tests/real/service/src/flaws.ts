@@ -18,10 +18,13 @@ const FLAWS: Record<string, Flaw> = {
     return settings;
   },
 
-  /** A sleep that holds the event loop: nobody else is served meanwhile. */
+  /** A sleep that holds the event loop: nobody else is served meanwhile. Once for failures that come together. */
   "blocked-event-loop": (settings) => {
+    let until = 0;
     afterFailures((failure) => {
-      if (failure.kind === "timeout") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_000);
+      if (failure.kind !== "timeout" || Date.now() < until) return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
+      until = Date.now() + 1_500;
     });
     return settings;
   },
