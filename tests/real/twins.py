@@ -177,7 +177,7 @@ TWINS: tuple[Twin, ...] = (
     _flaw(
         "blocked-event-loop",
         "sleeps in its event loop",
-        "RES-001 RES-007",
+        "RES-001 RES-004 RES-005 RES-006 RES-007 RES-011",
         "the liveness path fails with Mistral",
         "typescript",
     ),

@@ -18,11 +18,12 @@ const FLAWS: Record<string, Flaw> = {
     return settings;
   },
 
-  /** A sleep that holds the event loop: nobody else is served meanwhile. Once for failures that come together. */
+  /** A sleep that holds the event loop: nobody else is served meanwhile. Once for messages that fail together. */
   "blocked-event-loop": (settings) => {
     let until = 0;
-    afterFailures((failure) => {
-      if (failure.kind !== "timeout" || Date.now() < until) return;
+    afterFailures((failure, waited) => {
+      const slow = failure.kind === "timeout" || (failure.kind === "circuit_open" && waited > 400);
+      if (!slow || Date.now() < until) return;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
       until = Date.now() + 1_500;
     });
@@ -50,14 +51,15 @@ export async function flawed(name: string, settings: Settings): Promise<Settings
 }
 
 /** Lets `then` see each message that fails. */
-function afterFailures(then: (failure: Failure) => void): void {
+function afterFailures(then: (failure: Failure, waitedMs: number) => void): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the `this` of each call
   const good = Mistral.prototype.complete;
   Mistral.prototype.complete = async function (...call) {
+    const began = Date.now();
     try {
       return await good.apply(this, call);
     } catch (failure) {
-      if (failure instanceof Failure) then(failure);
+      if (failure instanceof Failure) then(failure, Date.now() - began);
       throw failure;
     }
   };
