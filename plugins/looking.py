@@ -15,6 +15,7 @@ from plugins.outcomes import NotApplicableError, applies
 if TYPE_CHECKING:
     from fixtures.cluster import Cluster
     from fixtures.drills.records import Records
+    from fixtures.intent import Intent
     from fixtures.settings import Environment
     from plugins.opening import Opening
     from plugins.redaction import Redactor
@@ -105,6 +106,12 @@ def redactor(_looking: Looking) -> Redactor:
 def permission(_looking: Looking) -> Permission:
     """What this run may do beside looking. A replay may do nothing, whatever the run that it replays was allowed."""
     return _looking.opening.permission if _looking.opening.replay is None else Permission()
+
+
+@pytest.fixture(scope="session")
+def intent(_looking: Looking) -> Intent:
+    """What this run was asked for beside its phase."""
+    return _looking.opening.intent
 
 
 @pytest.fixture(scope="session")

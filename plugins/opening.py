@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fixtures.intent import Intent
 from fixtures.observation import now
 from fixtures.permission import Permission, production
 from plugins.catalogue import Catalogue
@@ -43,6 +44,8 @@ class Opening:
     """The moment by which waivers and records are judged: the start of the run, or of the run that is replayed."""
     permission: Permission
     """What the run may do beside looking; in a replay, what the run that is replayed was allowed."""
+    intent: Intent
+    """What it was asked for beside its phase; in a replay, what the run that is replayed was asked for."""
 
     def shared(self) -> dict[str, Any]:
         """What a worker is told, so that it works on the very same premises."""
@@ -55,6 +58,7 @@ class Opening:
             "folder": str(self.folder),
             "clock": self.clock,
             "permission": asdict(self.permission),
+            "intent": asdict(self.intent),
         }
 
 
@@ -66,7 +70,8 @@ def joined(shared: dict[str, Any], catalogue: Catalogue) -> Opening:
     folder, clock = Path(shared["folder"]), shared["clock"]
     waivers = load_waivers(folder / WAIVERS, catalogue, environment.name, _day(clock))
     replay = Path(shared["replay"]) if shared["replay"] else None
-    return Opening(environment, shared["because"], waivers, replay, folder, clock, Permission(**shared["permission"]))
+    permission, intent = Permission(**shared["permission"]), Intent(**shared["intent"])
+    return Opening(environment, shared["because"], waivers, replay, folder, clock, permission, intent)
 
 
 @contextlib.contextmanager
@@ -78,19 +83,21 @@ def opened(config: pytest.Config, catalogue: Catalogue, phase: str | None, redac
         try:
             replay = _replayed(config)
             if replay is not None:
-                environment, clock, permission = _recorded(replay, config)
+                environment, clock, permission, intent = _recorded(replay, config)
                 because, waivers_file = f"recorded in {replay.name}", replay / WAIVERS
             else:
                 environment, because = _configured(config, stack)
                 clock, waivers_file, permission = now(), _folder(config) / WAIVERS, _permission(config)
+                intent = _intent(config, phase, environment)
             waivers = load_waivers(waivers_file, catalogue, environment.name, _day(clock))
             _refuse_exempted(environment, catalogue)
         except (SettingsError, WaiverError) as error:
             raise pytest.UsageError(str(error)) from None
         folder = _run_folder(config, environment.name, phase)
-        premises = {"clock": clock, "permission": asdict(permission), "environment": dumped(environment)}
+        premises = {"clock": clock, "permission": asdict(permission), "intent": asdict(intent)}
+        premises["environment"] = dumped(environment)
         _keep(folder, premises, waivers_file, redactor)
-        yield Opening(environment, because, waivers, replay, folder, clock, permission)
+        yield Opening(environment, because, waivers, replay, folder, clock, permission, intent)
 
 
 def _day(clock: str) -> date:
@@ -127,6 +134,36 @@ def _configured(config: pytest.Config, stack: contextlib.ExitStack) -> tuple[Env
 
 def _permission(config: pytest.Config) -> Permission:
     return Permission(config.option.allow_changes, config.option.confirm or "")
+
+
+def _intent(config: pytest.Config, phase: str | None, environment: Environment) -> Intent:
+    """What the options ask for. Raises `pytest.UsageError` for one that is not of this phase, or has no such value."""
+    step, revision, notify = config.option.step, config.option.to_revision, config.option.notify
+    _refuse_foreign("--step", step, phase, "rollout")
+    _refuse_foreign("--to-revision", revision, phase, "rollback")
+    if notify and phase not in {"rollback", "triage", "rollout"}:
+        raise pytest.UsageError(f"--notify: {phase or 'a run without a phase'} tells nobody; it goes with -m rollback")
+    if notify and not Permission(config.option.allow_changes).alters(environment):
+        raise pytest.UsageError("--notify: telling people is a change; allow it as well: --allow-changes --notify")
+    steps = environment.rollout.steps
+    if phase == "rollout":
+        step = _whole("--step", step, f"one of {', '.join(map(str, steps))}") if step is not None else steps[0]
+        if step not in steps:
+            raise pytest.UsageError(f"--step {step}: expected one of {', '.join(map(str, steps))} (rollout.steps)")
+    revision = _whole("--to-revision", revision, "a number that kubectl rollout history shows") if revision else None
+    return Intent(step, revision, notify)
+
+
+def _refuse_foreign(option: str, value: str | None, phase: str | None, expected: str) -> None:
+    if value is not None and phase != expected:
+        raise pytest.UsageError(f"{option} {value}: it goes with -m {expected}, found {phase or 'no phase'}")
+
+
+def _whole(option: str, value: str, expected: str) -> int:
+    """A number from 1 on. Raises `pytest.UsageError`."""
+    if not (value.isascii() and value.isdecimal() and int(value) > 0):
+        raise pytest.UsageError(f"{option} {value}: expected {expected}")
+    return int(value)
 
 
 def _refuse_unconfirmed(config: pytest.Config, environment: Environment) -> None:
@@ -180,6 +217,10 @@ def _replayed(config: pytest.Config) -> Path | None:
         raise pytest.UsageError("--replay and --scenario: a replay starts nothing; give one of the two")
     if config.option.allow_changes or config.option.confirm:
         raise pytest.UsageError("--replay and --allow-changes: a replay changes nothing; give one of the two")
+    for option in ("step", "to_revision", "notify"):
+        if getattr(config.option, option):
+            name = f"--{option.replace('_', '-')}"
+            raise pytest.UsageError(f"--replay and {name}: a replay repeats what its run asked for; leave {name} out")
     run = Path(config.invocation_params.dir, config.option.replay)
     for part in (PREMISES, "observations"):
         if not (run / part).exists():
@@ -187,14 +228,14 @@ def _replayed(config: pytest.Config) -> Path | None:
     return run
 
 
-def _recorded(replay: Path, config: pytest.Config) -> tuple[Environment, str, Permission]:
+def _recorded(replay: Path, config: pytest.Config) -> tuple[Environment, str, Permission, Intent]:
     from fixtures.settings import SettingsError, canonical, from_dump
 
     file = replay / PREMISES
     try:
         premises = json.loads(file.read_text("utf-8"))
         environment, clock = from_dump(premises["environment"]), premises["clock"]
-        permission = Permission(**premises.get("permission", {}))
+        permission, intent = Permission(**premises.get("permission", {})), Intent(**premises.get("intent", {}))
         _day(clock)
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise pytest.UsageError(f"{file}: not the premises of a run ({type(error).__name__})") from None
@@ -202,7 +243,7 @@ def _recorded(replay: Path, config: pytest.Config) -> tuple[Environment, str, Pe
         raise pytest.UsageError(
             f"--env {config.option.env}: the run to replay looked at {environment.name}; leave --env out or name that"
         )
-    return environment, clock, permission
+    return environment, clock, permission, intent
 
 
 def _refuse_exempted(environment: Environment, catalogue: Catalogue) -> None:

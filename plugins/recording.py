@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fixtures.observation import CannotObserve, now, read
-from plugins import shortfall
+from plugins import aftermath, shortfall
 from plugins.progress import Progress, progress
 from reports.journal import NAME, End, Header, Journal
 from reports.model import Entry, Report, Result
@@ -50,6 +50,7 @@ class Recording:
         self.expected = dict(expected)
         self._config = config
         self._opening = opening
+        self._phase = phase
         self._looking = looking
         self._answered: Counter[tuple[str, str]] = Counter()
         self._journal = Journal(opening.folder / NAME, looking.redacted)
@@ -100,6 +101,7 @@ class Recording:
                 service=self._service(),
                 notes=(*self._notes(losses), *self._drills(session, pytest_status)),
                 whole=not losses.workers,
+                triage=aftermath.before_end(self._opening, self._phase),
             )
         )
 
@@ -108,6 +110,8 @@ class Recording:
         from reports import build
 
         report, _ = build.publish(self._opening.folder, redact, allure)
+        if said := aftermath.after(report, self._opening):
+            self._config.get_terminal_writer().line(said)
         return report
 
     def print(self, report: Report) -> None:
@@ -171,6 +175,7 @@ def _header(config: pytest.Config, opening: Opening, phase: str | None, expected
         promoted=tuple(id_ for id_, row in environment.checks.items() if row.severity == "blocker"),
         changes=str(opening.permission) if opening.permission.changes else "",
         replay=opening.replay.name if opening.replay else None,
+        intent=str(opening.intent),
     )
 
 

@@ -33,9 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--allow-changes",
         action="store_true",
-        help="let the run change something: inject faults into copies of the service, never in production",
+        help="let the run change something: inject faults into copies of the service (never in production), undo a "
+        "rollout, tell people",
     )
     group.addoption("--confirm", metavar="NAME", help="the environment's name once more; production asks for it")
+    group.addoption("--step", metavar="N", help="rollout: the canary's share of the traffic, in percent")
+    group.addoption("--to-revision", metavar="N", help="rollback: the revision to go back to, or that was gone back to")
+    group.addoption("--notify", action="store_true", help="send the notifications, which are drafts without it")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -70,6 +70,7 @@ def _report(record: Record, looks: Iterable[evidence.EvidenceFile], findings: tu
         masked={"total": 0, "by_kind": {}} | (end.masked if end else {}),
         waivers=_waivers(record, findings),
         notes=tuple(_notes(record, sorted({row.id for row in strays}))),
+        triage=end.triage if end else None,
     )
 
 
@@ -77,6 +78,8 @@ def _notes(record: Record, strays: list[str]) -> list[str]:
     notes = []
     if record.end is None:
         notes.append(CUT_SHORT + (" The last line of its journal is incomplete." if record.torn else ""))
+    if record.header.intent:
+        notes.append(f"Asked for: {record.header.intent}.")
     if record.header.changes:
         notes.append(f"{record.header.changes[:1].upper()}{record.header.changes[1:]}.")
     if record.header.replay:

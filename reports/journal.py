@@ -46,6 +46,8 @@ class Header:
     """What the run was allowed to do beside looking, as a clause; empty: nothing."""
     replay: str | None = None
     """The name of the run whose evidence is read in place of looking."""
+    intent: str = ""
+    """What the run was asked for beside its phase, as a clause: the step of a rollout, the revision to go back to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class End:
     """The service as it was seen in the run, where that is more than the header knew."""
     whole: bool = True
     """False where a worker process died: then the run is not complete, whatever its findings say."""
+    triage: dict[str, Any] | None = None
+    """The diagnosis, in the phase triage: see `Report.triage`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

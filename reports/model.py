@@ -130,6 +130,8 @@ class Report:
     its check is not among those that were answered."""
     notes: tuple[str, ...] = field(default=())
     """What a reader must know beside the findings: a replay, a run cut short, a report that could not be written."""
+    triage: dict[str, Any] | None = None
+    """The diagnosis, in the phase triage: what is wrong, how bad, on which answers, and what to do now."""
 
 
 def worst(statuses: Iterable[Status]) -> Status:
