@@ -155,14 +155,16 @@ class Catalogue:
 
     def selected(self, nodeids: Iterable[str]) -> dict[str, Entry]:
         """The entries of some node ids, each with only those of its parameters that are among them, in our order."""
-        found: dict[str, Entry] = {}
+        given: dict[str, set[str]] = {}
         for nodeid in nodeids:
             row = self.by_test(nodeid)
             if row is not None:
-                before = found[row.id].parameters if row.id in found else ()
-                given = (nodeid.partition("[")[2].removesuffix("]"),) if row.parameters else ()
-                found[row.id] = replace(row, parameters=(*before, *given))
-        return {id_: found[id_] for id_ in self.entries if id_ in found}
+                given.setdefault(row.id, set()).add(nodeid.partition("[")[2].removesuffix("]"))
+        return {
+            id_: replace(row, parameters=tuple(name for name in row.parameters if name in given[id_]))
+            for id_, row in self.entries.items()
+            if id_ in given
+        }
 
     def by_test(self, nodeid: str) -> Entry | None:
         """The entry of a pytest node id, parameters aside."""

@@ -68,3 +68,7 @@ def test_what_was_selected_is_told_in_the_order_of_the_catalogue() -> None:
     """Whatever the order in which checks are collected, their findings stand where readers look for them."""
     tests = [row.test for row in CATALOGUE.entries.values()]
     assert list(CATALOGUE.selected(reversed(tests))) == list(CATALOGUE.entries)
+    parametrized = next(row for row in CATALOGUE.entries.values() if len(row.parameters) > 2)
+    nodeids = [f"{parametrized.test}[{name}]" for name in parametrized.parameters]
+    assert CATALOGUE.selected(reversed(nodeids))[parametrized.id].parameters == parametrized.parameters
+    assert CATALOGUE.selected(nodeids[2:1:-1])[parametrized.id].parameters == parametrized.parameters[2:3]
