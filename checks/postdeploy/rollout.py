@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fixtures.lacks import of_images, of_rollout
 from fixtures.observations.workload import RunningImage, RunningImages
-from fixtures.workload import Workload, digest
+from fixtures.workload import Workload
 from plugins.catalogue import Offender, check
 
 if TYPE_CHECKING:
@@ -45,23 +46,7 @@ def test_every_pod_runs_the_expected_image(
 
 
 def _unfinished(workload: Workload) -> list[Offender]:
-    wanted, where = workload.replicas, workload.where
-    stuck = [c for c in workload.conditions if c.type == "Progressing" and c.status == "False"]
-    rows = [
-        (wanted == 0, "is scaled to no pod at all", "0 replicas", "at least 1"),
-        (workload.paused, "its rollout is paused", "", ""),
-        (
-            workload.observed_generation < workload.generation,
-            "its newest generation has not been acted on",
-            f"generation {workload.observed_generation}",
-            f"generation {workload.generation}",
-        ),
-        (workload.updated < wanted, "pods of the new revision are missing", f"{workload.updated}", f"{wanted}"),
-        (workload.available < wanted, "replicas are unavailable", f"{workload.available} available", f"{wanted}"),
-        (workload.total > workload.updated, "old pods are left", f"{workload.total - workload.updated}", "0"),
-    ]
-    offenders = [Offender(what, where, found, expected) for wrong, what, found, expected in rows if wrong]
-    return offenders + [Offender(f"its rollout does not progress: {c.reason}", where, c.message) for c in stuck]
+    return [Offender(lack.what, workload.where, lack.found, lack.expected) for lack in of_rollout(workload)]
 
 
 def _expected(workload: Workload, image: str | None) -> dict[str, str]:
@@ -75,20 +60,8 @@ def _expected(workload: Workload, image: str | None) -> dict[str, str]:
 
 
 def _other_images(running: tuple[RunningImage, ...], expected: dict[str, str], workload: Workload) -> list[Offender]:
-    offenders = []
-    seen: dict[str, str] = {}
-    for one in running:
-        wanted = expected.get(one.container)
-        if wanted is None:  # a sidecar that the cluster has added is not what was shipped
-            continue
-        what, where = f"container {one.container} runs another image", f"pod {one.pod}"
-        if digest(wanted) and one.digest != digest(wanted):
-            offenders.append(Offender(what, where, one.digest, digest(wanted)))
-        elif not digest(wanted) and _tagged(one.image) != wanted:
-            offenders.append(Offender(what, where, one.image, wanted))
-        elif seen.setdefault(one.container, one.digest) != one.digest:
-            what = f"container {one.container} runs another image under the same tag"
-            offenders.append(Offender(what, where, one.digest, seen[one.container]))
+    lacks = of_images(running, expected)
+    offenders = [Offender(lack.what, lack.where, lack.found, lack.expected) for lack in lacks]
     if not any(one.container in expected for one in running):
         offenders.append(
             Offender("no pod has a container of the Deployment", workload.where, expected=", ".join(expected))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fixtures.lacks import of_health
 from fixtures.observations.service import ChatAnswer, ServiceHealth
 from plugins.catalogue import Offender, check
 
@@ -44,25 +45,7 @@ def test_the_chat_endpoint_answers(chat_answer: ChatAnswer) -> None:
 
 
 def _unhealthy(health: ServiceHealth, expected: Health) -> list[Offender]:
-    healthy = health.mistral.healthy if health.mistral else None
-    rows = [
-        (health.status != 200, "the health endpoint fails", f"status {health.status}", "200"),
-        (
-            health.state not in expected.healthy,
-            "the service does not say that it is healthy",
-            repr(health.state) if health.state else "no field status",
-            " or ".join(map(repr, expected.healthy)),
-        ),
-        (healthy is False, "the service says that Mistral is unhealthy", "false", "true"),
-        (healthy is None, "the service does not say whether Mistral is healthy", "", "true"),
-        (
-            health.duration > expected.deadline,
-            "the health endpoint is slower than its bound",
-            f"{health.duration:.2f} s",
-            f"at most {expected.deadline:g} s",
-        ),
-    ]
-    return [Offender(what, health.url, found, wanted) for wrong, what, found, wanted in rows if wrong]
+    return [Offender(lack.what, health.url, lack.found, lack.expected) for lack in of_health(health, expected)]
 
 
 def _no_reply(chat: ChatAnswer) -> list[Offender]:

@@ -1,0 +1,39 @@
+"""What do our logs say?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fixtures.observation import CannotObserve
+from plugins.catalogue import Offender, check
+
+if TYPE_CHECKING:
+    from fixtures.triage.log import ErrorLog
+
+
+@check(
+    "TRI-004",
+    severity="blocker",
+    remedy="""
+    Read what stands around them:
+
+        kubectl logs deployment/NAME -n NAMESPACE --all-containers --since=10m --tail=200
+    """,
+)
+def test_the_latest_logs_hold_no_error(error_log: ErrorLog) -> None:
+    """The pods wrote no error in the last minutes."""
+    assert written(error_log) == []
+
+
+def written(log: ErrorLog) -> list[Offender]:
+    """The kinds of errors. Raises `CannotObserve` where there is none, but not all of the logs were read."""
+    if not log.errors:
+        for row in log.unasked:
+            raise CannotObserve(row.reason, row.message, remedy=row.remedy)  # type: ignore[arg-type] # one of ours
+        if not log.logs:
+            raise CannotObserve(
+                "no_data",
+                f"{log.of} has no pod that writes a log",
+                remedy="See why: kubectl get pods,events -n NAMESPACE",
+            )
+    return [Offender(f"{row.count} x {row.level}", row.where, row.text) for row in log.errors]
