@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 
 def before_end(opening: Opening, phase: str | None) -> dict[str, Any] | None:
     """The diagnosis, in the phase triage: all looks have ended by now. See `Report.triage` for its shape."""
-    del opening, phase
-    return None
+    if phase != "triage":
+        return None
+    from plugins.triage.diagnosis import document
+
+    return document(opening)
 
 
 def after(report: Report, opening: Opening) -> str:
     """What is left for later runs once the report is written. A sentence for the terminal; empty where nothing is."""
-    del report, opening
-    return ""
+    from plugins.clearing import cleared
+
+    return cleared(report, opening)

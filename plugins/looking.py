@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from fixtures.permission import Permission
 from plugins.outcomes import NotApplicableError, applies
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fixtures.cluster import Cluster
     from fixtures.drills.records import Records
     from fixtures.intent import Intent
@@ -22,22 +25,25 @@ if TYPE_CHECKING:
 
 NAME = "golive-looking"
 SECRETS_DEADLINE = 10.0  # seconds that evidence waits until each configured secret is known to the redactor
+HURRIED = 4.5  # seconds after which evidence waits no more in triage: a look that has no key by then writes none down
 
 
 class Looking:
     """What observations stand on in this process, and the hook that hands their values to the checks."""
 
-    def __init__(self, opening: Opening, redactor: Redactor) -> None:
+    def __init__(self, opening: Opening, redactor: Redactor, *, hurried: bool = False) -> None:
         self.opening = opening
         self.environment = opening.environment
         self.redactor = redactor
         self.observer = Observer(Evidence(opening.folder, self.redacted, opening.replay))
         self._settling: threading.Thread | None = None
+        self._hurried, self._since = hurried, 0.0
 
     def redacted(self, tree: Any) -> Any:
         """`tree` without secrets. Waits until those of the environment are known, so that none slips through."""
         if self._settling is not None:
-            self._settling.join(SECRETS_DEADLINE)
+            spent = time.monotonic() - self._since
+            self._settling.join(max(0.0, HURRIED - spent) if self._hurried else SECRETS_DEADLINE)
         return self.redactor.tree(tree)
 
     def settle(self, request: pytest.FixtureRequest) -> None:
@@ -48,6 +54,7 @@ class Looking:
             secrets = request.getfixturevalue("secrets")
         except pytest.FixtureLookupError:  # a checklist of its own that holds no secrets
             return
+        self._since = time.monotonic()
         self._settling = threading.Thread(target=secrets.settle, name="secrets", daemon=True)
         self._settling.start()
 
@@ -112,6 +119,12 @@ def permission(_looking: Looking) -> Permission:
 def intent(_looking: Looking) -> Intent:
     """What this run was asked for beside its phase."""
     return _looking.opening.intent
+
+
+@pytest.fixture(scope="session")
+def run_folder(_looking: Looking) -> Path:
+    """Where this run keeps what it finds, for looks that leave more than their evidence."""
+    return _looking.opening.folder
 
 
 @pytest.fixture(scope="session")

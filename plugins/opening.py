@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -88,7 +89,7 @@ def opened(config: pytest.Config, catalogue: Catalogue, phase: str | None, redac
             else:
                 environment, because = _configured(config, stack)
                 clock, waivers_file, permission = now(), _folder(config) / WAIVERS, _permission(config)
-                intent = _intent(config, phase, environment)
+                intent = _intent(config, phase, environment, clock)
             waivers = load_waivers(waivers_file, catalogue, environment.name, _day(clock))
             _refuse_exempted(environment, catalogue)
         except (SettingsError, WaiverError) as error:
@@ -136,12 +137,12 @@ def _permission(config: pytest.Config) -> Permission:
     return Permission(config.option.allow_changes, config.option.confirm or "")
 
 
-def _intent(config: pytest.Config, phase: str | None, environment: Environment) -> Intent:
+def _intent(config: pytest.Config, phase: str | None, environment: Environment, clock: str) -> Intent:
     """What the options ask for. Raises `pytest.UsageError` for one that is not of this phase, or has no such value."""
     step, revision, notify = config.option.step, config.option.to_revision, config.option.notify
     _refuse_foreign("--step", step, phase, "rollout")
     _refuse_foreign("--to-revision", revision, phase, "rollback")
-    if notify and phase not in {"rollback", "triage", "rollout"}:
+    if notify and phase != "rollback":
         raise pytest.UsageError(f"--notify: {phase or 'a run without a phase'} tells nobody; it goes with -m rollback")
     if notify and not Permission(config.option.allow_changes).alters(environment):
         raise pytest.UsageError("--notify: telling people is a change; allow it as well: --allow-changes --notify")
@@ -151,7 +152,24 @@ def _intent(config: pytest.Config, phase: str | None, environment: Environment) 
         if step not in steps:
             raise pytest.UsageError(f"--step {step}: expected one of {', '.join(map(str, steps))} (rollout.steps)")
     revision = _whole("--to-revision", revision, "a number that kubectl rollout history shows") if revision else None
-    return Intent(step, revision, notify)
+    if phase == "rollback" and environment.sandbox:
+        revision = revision or environment.rollback.rehearsal
+    return Intent(step, revision, notify, _watched(config, phase), clock)
+
+
+def _watched(config: pytest.Config, phase: str | None) -> float | None:
+    """--watch in seconds. Raises `pytest.UsageError`."""
+    value = config.option.watch
+    _refuse_foreign("--watch", value, phase, "rollout")
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6})([smh]?)", value, re.ASCII)
+    seconds = int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+    if not 0 < seconds <= 86400:
+        raise pytest.UsageError(f"--watch {value}: expected a time up to a day, such as 600, 90s, 10m or 1h")
+    if getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("--watch and -n: one process watches; leave -n out")
+    return float(seconds)
 
 
 def _refuse_foreign(option: str, value: str | None, phase: str | None, expected: str) -> None:
@@ -217,7 +235,7 @@ def _replayed(config: pytest.Config) -> Path | None:
         raise pytest.UsageError("--replay and --scenario: a replay starts nothing; give one of the two")
     if config.option.allow_changes or config.option.confirm:
         raise pytest.UsageError("--replay and --allow-changes: a replay changes nothing; give one of the two")
-    for option in ("step", "to_revision", "notify"):
+    for option in ("step", "to_revision", "notify", "watch"):
         if getattr(config.option, option):
             name = f"--{option.replace('_', '-')}"
             raise pytest.UsageError(f"--replay and {name}: a replay repeats what its run asked for; leave {name} out")

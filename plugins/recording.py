@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plugins.drilling import Drilling
     from plugins.looking import Looking
     from plugins.opening import Opening
+    from plugins.triage.telling import Telling
 
 
 @dataclass(slots=True)
@@ -34,6 +35,8 @@ class Losses:
     """Node id to error, of what could not be collected."""
     workers: list[str] = field(default_factory=list)
     """Worker processes that died, and the checks that they held."""
+    stopped: str = ""
+    """A sentence on a watch that somebody stopped before its time."""
 
 
 class Recording:
@@ -56,6 +59,7 @@ class Recording:
         self._journal = Journal(opening.folder / NAME, looking.redacted)
         self._journal.begin(_header(config, opening, phase, self.expected))
         self._drilling: Drilling | None = None
+        self._telling: Telling | None = None
         self._progress: Progress | None = None
         if config.option.verbose < 0:
             stream = config.get_terminal_writer()._file  # noqa: SLF001 - the redacted one
@@ -68,9 +72,17 @@ class Recording:
 
         if self._drilling is None and drilling.ahead(self._opening, entries.values()):
             self._drilling = drilling.Drilling(self._opening.environment, self._looking.redacted)
-            lines = "".join(f"{line}\n" for line in self._drilling.plan())
-            show = self._progress.said if self._progress is not None else self._config.get_terminal_writer().write
-            show(lines)
+            self.tell("".join(f"{line}\n" for line in self._drilling.plan()))
+        if self._phase == "triage" and self._progress is not None and self._telling is None:
+            from plugins.triage.telling import Telling
+
+            self._telling = Telling(self._opening.folder, self._opening.environment, self.tell)
+            self._telling.start()
+
+    def tell(self, lines: str) -> None:
+        """Show whole lines while the run is under way."""
+        show = self._progress.said if self._progress is not None else self._config.get_terminal_writer().write
+        show(lines)
 
     def result(self, result: Result) -> None:
         """Write one result down, then show it."""
@@ -83,6 +95,8 @@ class Recording:
         self, session: pytest.Session, pytest_status: int, foreign: int, losses: Losses, masked: Counter[str]
     ) -> None:
         """Say what was not run, and close the journal. `foreign` counts failures that belong to no check."""
+        if self._telling is not None:
+            self._telling.stop()
         if self._progress is not None:
             self._progress.stop()
         for row in self.expected.values():
@@ -100,7 +114,7 @@ class Recording:
                 masked={"total": masked.total(), "by_kind": dict(masked)},
                 service=self._service(),
                 notes=(*self._notes(losses), *self._drills(session, pytest_status)),
-                whole=not losses.workers,
+                whole=not (losses.workers or losses.stopped),
                 triage=aftermath.before_end(self._opening, self._phase),
             )
         )
@@ -158,6 +172,7 @@ class Recording:
 
     def _notes(self, losses: Losses) -> list[str]:
         died = [f"worker processes that died: {_listed(losses.workers)}"] if losses.workers else []
+        died += [losses.stopped] if losses.stopped else []
         return died + [f"{nodeid} could not be loaded: {why}" for nodeid, why in losses.unloadable.items()]
 
 

@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--confirm", metavar="NAME", help="the environment's name once more; production asks for it")
     group.addoption("--step", metavar="N", help="rollout: the canary's share of the traffic, in percent")
+    group.addoption("--watch", metavar="TIME", help="rollout: look again until this time is over (600, 90s, 10m)")
     group.addoption("--to-revision", metavar="N", help="rollback: the revision to go back to, or that was gone back to")
     group.addoption("--notify", action="store_true", help="send the notifications, which are drafts without it")
 

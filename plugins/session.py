@@ -76,7 +76,7 @@ class Run:
 
             self.opening = self._stack.enter_context(opened(self.config, self.catalogue, self.phase, self.redactor))
         premises = self.opening
-        self.looking = looking.Looking(premises, self.redactor)
+        self.looking = looking.Looking(premises, self.redactor, hurried=self.phase == "triage")
         self.config.pluginmanager.register(self.looking, looking.NAME)
         self.config.pluginmanager.register(looking)
         if self.phase:
@@ -153,6 +153,19 @@ class Run:
 
         if self.worker is None and self._recording is None:
             self._recording = Recording(self.config, self.opening, self.looking, self.phase, expected)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Watch first, where that was asked for; what is judged in the end are the looks of the last round."""
+        if self.worker is not None or self.opening.intent.watch is None or self.opening.replay or not session.items:
+            return
+        from plugins.watching import watched
+
+        self.losses.stopped = watched(self.looking, self.catalogue, session.items, self._tell)
+
+    def _tell(self, lines: str) -> None:
+        if self._recording is not None:
+            self._recording.tell(lines)
 
     # What came of it
 

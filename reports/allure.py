@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from reports.diagnosis import diagnosis, told
 from reports.inert import inert
 from reports.model import Finding, Offender, Report, Status
 from reports.remedy import parts
@@ -157,6 +158,7 @@ def _properties(report: Report) -> str:
         "Environment": report.environment["name"],
         "Service": report.service["name"] or "",
         "Suite": report.suite["version"] or "",
+        **told(diagnosis(report.triage)),
     }
     lines = (f"{name} = {inert(str(value), 2000)}" for name, value in rows.items())
     return "".join(line.replace("\\", "\\\\").replace("\n", " ") + "\n" for line in lines)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reports import evidence, journal, manifest, verdict
+from reports.diagnosis import diagnosis
 from reports.document import SCHEMA, document, report_of, text
 from reports.journal import Record
 from reports.model import Finding, Report
@@ -59,7 +60,12 @@ def _report(record: Record, looks: Iterable[evidence.EvidenceFile], findings: tu
         environment={key: header.environment.get(key) for key in ("name", "sandbox", "config")},
         verdict=decision.verdict,
         exit_code=decision.exit_code,
-        headline=verdict.headline(decision, sandbox=bool(header.environment.get("sandbox")), replay=header.replay),
+        headline=verdict.headline(
+            decision,
+            sandbox=bool(header.environment.get("sandbox")),
+            replay=header.replay,
+            diagnosis=found.headline if (found := diagnosis(end.triage if end else None)) else "",
+        ),
         started=header.started,
         finished=end.finished if end else None,
         service={key: service.get(key) for key in ("name", "image", "revision")},
@@ -142,15 +148,19 @@ def publish(
 def write(
     report: Report, folder: Path, redact: Callable[[Any], Any] | None = None, allure: Path | None = None
 ) -> list[str]:
-    """Write report.json, report.html, junit.xml, summary.md and manifest.json; a sentence for each that failed.
+    """Write report.json, report.html, junit.xml, summary.md, a triage's drafts, and manifest.json; a sentence for each
+    that failed.
 
     Each is written whole or not at all, and one that fails does not stop the others.
     """
     report = _redacted(report, redact)
     jobs = {name: partial(_file, name, report, folder) for name in FILES}
+    last = jobs.pop(manifest.NAME)
+    if report.triage:
+        jobs |= {"drafts/": partial(_drafts, report, folder)}
     if allure is not None:
-        last = jobs.pop(manifest.NAME)  # Allure's folder may lie inside the run's
-        jobs |= {f"--alluredir={allure}": partial(_allure, report, folder, allure), manifest.NAME: last}
+        jobs |= {f"--alluredir={allure}": partial(_allure, report, folder, allure)}  # it may lie inside the run's
+    jobs |= {manifest.NAME: last}
     problems = []
     for name, job in jobs.items():
         try:
@@ -183,6 +193,14 @@ def _rendered(name: str, report: Report, folder: Path) -> str:
 
         return summary.text(report)
     return text(report)
+
+
+def _drafts(report: Report, folder: Path) -> None:
+    from reports import drafts
+
+    for name, content in drafts.texts(report).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        _replace(folder / name, content)
 
 
 def _allure(report: Report, folder: Path, target: Path) -> None:

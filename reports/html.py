@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from reports import evidence, remedy
+from reports.diagnosis import diagnosis
 from reports.inert import inert
 from reports.model import STATUSES, Finding, Observed, Report, Status
 from reports.wording import SANDBOX, SIGNS, WORDS, plural, reason_in_words, repeats_offenders
@@ -34,6 +35,7 @@ GROUPS: tuple[tuple[Status, str, str], ...] = (
 )
 VERDICT_CLASS = {"GO": "go", "NO-GO": "no-go", "PARTIAL": "partial", None: "no-verdict"}
 _EVIDENCE_PATH = re.compile(r"observations/[A-Za-z0-9_.-]+\.json")
+_DRAFT_PATH = re.compile(r"drafts/[a-z-]+\.md")
 _CODE = re.compile(r"`([^`\n]+)`")
 
 
@@ -65,6 +67,7 @@ def text(report: Report, folder: Path) -> str:
     template = _environment().get_template("report.html.j2")
     return template.render(
         report=report,
+        triage=diagnosis(report.triage),
         groups=[(*group, _of(report, group[0])) for group in GROUPS],
         areas=_areas(report.findings),
         segments=_segments(report),
@@ -97,6 +100,7 @@ def _environment() -> Environment:
     environment.filters.update(
         cell=lambda value: inert(str(value), CELL),
         evidence_text=lambda value: escape(value),
+        draft_path=lambda path: bool(_DRAFT_PATH.fullmatch(path)),
         evidence_path=lambda path: bool(_EVIDENCE_PATH.fullmatch(path)) and ".." not in path,
         inline=_inline,
         moment=_moment,

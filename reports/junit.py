@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from reports.diagnosis import diagnosis, told
 from reports.inert import inert
 from reports.model import Finding, Report
 from reports.wording import WORDS, first_line, reason_in_words
@@ -59,6 +60,7 @@ def _facts(report: Report) -> tuple[tuple[str, str], ...]:
         "environment": report.environment["name"],
         "sandbox": str(bool(report.environment["sandbox"])).lower(),
         **{f"count.{status}": number for status, number in report.counts.items()},
+        **told(diagnosis(report.triage)),
     }
     return tuple((name, str(value)) for name, value in facts.items())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from reports.causes import Block, blocks
+from reports.diagnosis import Diagnosis, diagnosis
 from reports.inert import inert
 from reports.model import STATUSES, WORST_FIRST, Report
 from reports.wording import SANDBOX, SIGNS, WORDS, first_line, plural, reason_in_words
@@ -18,6 +19,8 @@ def text(report: Report) -> str:
     sections = [f"## {escaped(report.headline)}", _facts(report)]
     if report.environment["sandbox"]:
         sections.append(f"> **Sandbox:** {SANDBOX}.")
+    if (found := diagnosis(report.triage)) is not None:
+        sections.append(_triage(found))
     sections += [_counts(report), _open(report)]
     if report.notes:
         sections.append("\n".join(f"- {escaped(note)}" for note in report.notes))
@@ -40,6 +43,16 @@ def _facts(report: Report) -> str:
         "Exit code": str(report.exit_code),
     }
     return ", ".join(f"{name} **{escaped(str(value))}**" for name, value in facts.items() if value)
+
+
+def _triage(found: Diagnosis) -> str:
+    """How bad, what it is, on which answers, what to do; the commands are in report.html."""
+    lines = [f"### {escaped(found.headline)}", escaped(found.why or "The impact on users was not measured.")]
+    lines.append("\n".join(f"- {escaped(f'{row.question} {row.answer}')}" for row in found.path))
+    lines.append("\n".join(f"{number}. {escaped(row.says)}" for number, row in enumerate(found.actions, 1)))
+    unasked = [f"{row.what}: {reason_in_words(row.reason)}: {row.message}" for row in found.unasked]
+    lines.append("\n".join(f"- Could not be asked: {escaped(row)}" for row in unasked))
+    return "\n\n".join(filter(None, lines))
 
 
 def _counts(report: Report) -> str:

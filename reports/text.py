@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 
+from reports import triage
 from reports.causes import Block, blocks
+from reports.diagnosis import diagnosis
 from reports.inert import inert
 from reports.model import STATUSES, WORST_FIRST, Finding, Offender, Report, Status
+from reports.prose import Line, cut, paragraphs, prose, wrapped
 from reports.remedy import parts
 from reports.wording import PLAIN_SIGNS, SIGNS, WORDS, counts, plural, reason_in_words, repeats_offenders
 
@@ -33,11 +34,12 @@ STYLES: dict[str, str] = {
     "quiet": "dim",
     "paste": "cyan",
     "said": "bold",
+    "P1": "bold white on dark_red",
+    "P2": "bold red",
+    "P3": "bold yellow",
+    "P4": "bold",
     "": "",
 }
-Line = tuple[str, str]
-"""A line of text and the key of its style."""
-_ITEM = re.compile(r"(?:[-*]|\d+[.)]) +")
 
 
 def board(
@@ -62,24 +64,32 @@ def board(
 
 def _lines(report: Report, width: int, files: tuple[str, ...], chosen_by: str) -> Iterator[Line]:
     yield from _banner(report, width, chosen_by)
-    for block in blocks(_worst_first(report.findings)):
-        yield "", ""
-        yield from _finding(block.findings[0], width) if len(block.findings) == 1 else _block(block, width)
-    yield from _many_not_run(report.findings, width)
+    found = diagnosis(report.triage)
+    if found is not None:
+        yield from triage.lines(found, report.findings, width, files[0].rpartition("/")[0] if files else "")
+    else:
+        yield from _findings(report.findings, width)
     yield "", ""
     yield from _areas(report, width)
     for note in report.notes:
-        yield from _prose(note, width, "", "Note: ")
+        yield from prose(note, width, "", "Note: ")
     if files:
         yield "", ""
         yield from ((inert(path, 1000), "quiet") for path in files)
+
+
+def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Line]:
+    for block in blocks(_worst_first(findings)):
+        yield "", ""
+        yield from _finding(block.findings[0], width) if len(block.findings) == 1 else _block(block, width)
+    yield from _many_not_run(findings, width)
 
 
 def _banner(report: Report, width: int, chosen_by: str) -> Iterator[Line]:
     rule = "━" * width
     style = report.verdict or ""
     yield rule, style
-    for line in _wrapped(report.headline, width - 2):
+    for line in wrapped(report.headline, width - 2):
         yield f" {line}".ljust(width), style
     yield rule, style
     facts = [
@@ -91,7 +101,7 @@ def _banner(report: Report, width: int, chosen_by: str) -> Iterator[Line]:
     facts += [_minute(report.started), _took(report), f"exit {report.exit_code}"]
     # A fact is not broken over two lines, nor does one begin with a dot: these blanks are no places to wrap at.
     joined = "\xa0· ".join(str(fact).replace(" ", "\xa0") for fact in facts if fact)
-    yield from ((line.replace("\xa0", " "), "quiet") for line in _wrapped(joined, width))
+    yield from ((line.replace("\xa0", " "), "quiet") for line in wrapped(joined, width))
 
 
 def _minute(moment: str) -> str:
@@ -121,14 +131,14 @@ def _many_not_run(findings: tuple[Finding, ...], width: int) -> Iterator[Line]:
         rows = list(group)
         yield "", ""
         yield f"{SIGNS['not_run']} NOT RUN  {plural(len(rows), 'check')}", "not_run"
-        yield from _prose(message, width, "  ")
-        yield from _prose(", ".join(finding.id for finding in rows), width, "  ")
+        yield from prose(message, width, "  ")
+        yield from prose(", ".join(finding.id for finding in rows), width, "  ")
 
 
 def _finding(finding: Finding, width: int) -> Iterator[Line]:
     status = WORDS[finding.status].upper()
     yield f"{SIGNS[finding.status]} {status}  {inert(finding.id, 40)}  {finding.severity}", finding.status
-    yield from _prose(finding.claim, width, "  ")
+    yield from prose(finding.claim, width, "  ")
     yield from _found(finding, width)
     if finding.waiver:
         yield from _waiver(finding, width)
@@ -146,29 +156,25 @@ def _block(block: Block, width: int) -> Iterator[Line]:
     yield "", ""
     yield f"  {word.capitalize()} because of it:", ""
     for question, findings in block.questions:
-        yield from _prose(question, width, "    ", style="quiet") if question else ()
+        yield from prose(question, width, "    ", style="quiet") if question else ()
         indent = "      " if question else "    "
         for finding in findings:
             advisory = " (advisory)" if finding.severity != block.severity else ""
             claim = " ".join(inert(finding.claim, 400).split())
-            yield _cut(f"{indent}{inert(finding.id, 40)}{advisory}  {claim}", width), ""
-
-
-def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else f"{line[: width - 3].rstrip()}..."
+            yield cut(f"{indent}{inert(finding.id, 40)}{advisory}  {claim}", width), ""
 
 
 def _found(finding: Finding, width: int) -> Iterator[Line]:
     """Why nobody could look, what was said, and what offends: each once."""
     if finding.reason:
-        yield from _prose(reason_in_words(finding.reason), width, "  ", "why: ")
+        yield from prose(reason_in_words(finding.reason), width, "  ", "why: ")
     if repeats_offenders(finding):
         yield from _which(finding, width)
     else:
         # Lines of a check that was asked of several things are about one thing each; else they are paragraphs.
-        said = finding.message.splitlines() if finding.parameters else _paragraphs(inert(finding.message, 20_000))
+        said = finding.message.splitlines() if finding.parameters else paragraphs(inert(finding.message, 20_000))
         for line in said[:OFFENDERS]:
-            yield from _prose(line, width, "  ", "> ", "said")
+            yield from prose(line, width, "  ", "> ", "said")
     for offender in finding.offenders[:OFFENDERS]:
         yield from _offender(offender, width)
     if len(finding.offenders) > OFFENDERS:
@@ -179,19 +185,19 @@ def _which(finding: Finding, width: int) -> Iterator[Line]:
     """Of what a check was asked for, which offend: `2 of 5: api-down, circuit-open`."""
     names = [row.name for row in finding.parameters if row.status == finding.status]
     if names:
-        yield from _prose(", ".join(names), width, "  ", f"{len(names)} of {len(finding.parameters)}: ")
+        yield from prose(", ".join(names), width, "  ", f"{len(names)} of {len(finding.parameters)}: ")
 
 
 def _offender(offender: Offender, width: int) -> Iterator[Line]:
     """In at most two lines, else a line for each of what, where, found and expected."""
-    short = list(_prose(" ".join(str(offender).split()), width, "    ", "- "))
+    short = list(prose(" ".join(str(offender).split()), width, "    ", "- "))
     if len(short) <= 2:
         yield from short
         return
-    yield from _prose(offender.what, width, "    ", "- ")
+    yield from prose(offender.what, width, "    ", "- ")
     for label, value in (("where", offender.where), ("found", offender.found), ("expected", offender.expected)):
         if value:
-            yield from _prose(value, width, "      ", f"{label:<9} ")
+            yield from prose(value, width, "      ", f"{label:<9} ")
 
 
 def _waiver(finding: Finding, width: int) -> Iterator[Line]:
@@ -199,7 +205,7 @@ def _waiver(finding: Finding, width: int) -> Iterator[Line]:
     said = [f"{key} {waiver[key]}" for key in ("ticket", "owner", "approver") if waiver.get(key)]
     beneath = f"it {WORDS[finding.beneath]}; " if finding.beneath else ""
     text = f"{beneath}until {waiver.get('expires', '?')}: {waiver.get('reason', 'no reason')} ({', '.join(said)})"
-    yield from _prose(text, width, "  ", "waived: ")
+    yield from prose(text, width, "  ", "waived: ")
 
 
 def _remedy(remedy: str, width: int, whose: str = "") -> Iterator[Line]:
@@ -212,7 +218,7 @@ def _remedy(remedy: str, width: int, whose: str = "") -> Iterator[Line]:
         if part.paste:
             yield from ((f"      {line}", "paste") for line in part.text.splitlines())
         else:
-            yield from _prose(part.text, width, "    ")
+            yield from prose(part.text, width, "    ")
 
 
 def _areas(report: Report, width: int) -> Iterator[Line]:
@@ -222,40 +228,7 @@ def _areas(report: Report, width: int) -> Iterator[Line]:
         label = f"{inert(area, 40):<{margin}}"
         parts_ = [f"{SIGNS[status]} {number[status]} {WORDS[status]}" for status in STATUSES if number[status]]
         worst = next(status for status in WORST_FIRST if number[status])
-        yield from _prose("  ".join(parts_), width, "", label, worst)
-
-
-def _prose(text: str, width: int, indent: str, label: str = "", style: str = "") -> Iterator[Line]:
-    hanging = indent + " " * len(label)
-    for line in _wrapped(text, width - len(hanging)):
-        yield f"{indent}{label}{line}", style
-        indent, label = hanging, ""
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Paragraphs, each flowed anew at this width; the further lines of a list's item stand below its first word."""
-    lines = []
-    for paragraph in _paragraphs(inert(text, 2000)):
-        item = _ITEM.match(paragraph)
-        hanging = " " * len(item[0] if item else "")
-        wrapper = textwrap.TextWrapper(max(width, 20), subsequent_indent=hanging, break_on_hyphens=False)
-        lines += wrapper.wrap(paragraph)
-    return lines or [""]
-
-
-def _paragraphs(text: str) -> list[str]:
-    """Lines that follow each other are one paragraph, wherever their writer broke them. A blank line ends it; the item
-    of a list begins one, and a line that is indented stays one.
-    """
-    found: list[str] = []
-    flows = False
-    for line in text.splitlines():
-        if flows and line.strip() and not line[0].isspace() and not _ITEM.match(line):
-            found[-1] += f" {line.strip()}"
-        elif line.strip():
-            found.append(line)
-        flows = bool(line.strip()) and not line[0].isspace()
-    return found
+        yield from prose("  ".join(parts_), width, "", label, worst)
 
 
 def _ascii(text: str) -> str:

@@ -223,15 +223,15 @@ def _name(finding: Finding) -> str:
     return finding.id if finding.severity == "blocker" else f"{finding.id} (advisory)"
 
 
-def headline(decision: Decision, *, sandbox: bool, replay: str | None = None) -> str:
-    """The one sentence that every format shows."""
+def headline(decision: Decision, *, sandbox: bool, replay: str | None = None, diagnosis: str = "") -> str:
+    """The one sentence that every format shows. `diagnosis` is what a triage found, which comes before all else."""
     caveats = []
     if sandbox:
         caveats.append(f"sandbox: {SANDBOX}")
     if replay:
         caveats.append(f"replay of {replay}: nothing was looked at anew")
     tail = f" ({'; '.join(caveats)})" if caveats else ""
-    return _prefix(decision.verdict) + "; ".join(decision.reasons) + tail
+    return _prefix(decision.verdict) + "; ".join(filter(None, (diagnosis, *decision.reasons))) + tail
 
 
 def worsened(report: Report, problems: Sequence[str]) -> Report:

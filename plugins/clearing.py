@@ -1,0 +1,92 @@
+"""The verdict of a whole run is kept for the image that it was about, for the next step of a rollout to rely on it.
+
+Only a run that looked for itself at a real environment leaves one. A NO-GO takes the place of an earlier GO. A run that
+was narrowed or cut short (PARTIAL) says nothing of an image, for or against.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Literal
+
+from fixtures import clearance
+from fixtures.canary.side import repository
+from fixtures.clearance import Clearance
+from fixtures.files import shown_path
+from fixtures.observation import CannotObserve, now, read
+from fixtures.workload import digest
+
+if TYPE_CHECKING:
+    from plugins.opening import Opening
+    from reports.model import Report
+
+Object = dict[str, Any]
+Phase = Literal["preflight", "rollout"]
+Answer = Literal["GO", "NO-GO"]
+
+
+def cleared(report: Report, opening: Opening) -> str:
+    """Keep the verdict where there is one to keep. A sentence for the terminal; empty where nothing is to be said."""
+    phase = _phase(report, opening)
+    if phase is None:
+        return ""
+    verdict: Answer = "GO" if report.verdict == "GO" else "NO-GO"
+    images = _images(opening, phase)
+    if not images:
+        return (
+            f"This {verdict} is kept for no image: no digest is known. Set kubernetes.image to the one that is meant."
+        )
+    place = clearance.folder(opening.environment)
+    try:
+        files = [clearance.kept(place, _document(report, opening, phase, verdict, image)) for image in images]
+    except OSError as error:
+        return f"This {verdict} is not kept: {shown_path(place)} cannot be written ({error.strerror or error})."
+    hours = f" for {opening.environment.rollout.clearance_hours:g} hours" if verdict == "GO" else ""
+    return f"This {verdict} is kept{hours}: {', '.join(shown_path(file) for file in files)}"
+
+
+def _phase(report: Report, opening: Opening) -> Phase | None:
+    """The phase that speaks for an image; None where this run does not."""
+    if opening.environment.sandbox or opening.replay is not None or report.verdict not in ("GO", "NO-GO"):
+        return None
+    if report.verdict == "GO" and report.exit_code != 0:
+        return None
+    return "preflight" if report.phase == "preflight" else "rollout" if report.phase == "rollout" else None
+
+
+def _document(report: Report, opening: Opening, phase: Phase, verdict: Answer, image: str) -> Object:
+    environment = opening.environment
+    step = opening.intent.step or environment.rollout.steps[0]
+    row = Clearance(
+        environment=clearance.owned_by(environment),
+        phase=phase,
+        step=step if phase == "rollout" else None,
+        image=image,
+        verdict=verdict,
+        made=report.finished or now(),
+        run=opening.folder.name,
+        waived=tuple(finding.id for finding in report.findings if finding.status == "waived"),
+    )
+    return clearance.composed(row, report.suite)
+
+
+def _images(opening: Opening, phase: str) -> list[str]:
+    """The digests that the verdict is about: what the canary was seen to run, or what preflight was to let through."""
+    if phase == "rollout":
+        seen = _seen(opening, "clearances")
+        template = digest(str((_seen(opening, "canary").get("judged") or {}).get("image")))
+        return list(seen.get("images") or ()) or list(filter(None, [template]))
+    configured = opening.environment.kubernetes.image or ""
+    if digest(configured):
+        return [digest(configured)]
+    images = [str(row.get("image")) for row in _seen(opening, "workload").get("containers") or ()]
+    own = next((image for image in images if configured and repository(image) == repository(configured)), None)
+    return list(filter(None, [digest(own or next(iter(images), ""))]))
+
+
+def _seen(opening: Opening, name: str) -> Object:
+    """The value of an observation of this run; empty where it was not made."""
+    value: Object = {}
+    with contextlib.suppress(CannotObserve):
+        value = read(opening.folder / "observations" / f"{name}.json").value or {}
+    return value

@@ -1,0 +1,192 @@
+"""From the evidence of a run to the facts that the tree is walked with. What was not seen is no fact, and is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fixtures.observation import OBSERVATIONS, CannotObserve, decoded, read
+from plugins.triage.tree import Fact, Tree
+
+if TYPE_CHECKING:
+    from fixtures.settings import Environment
+    from fixtures.triage.calls import Limits
+    from fixtures.triage.log import ErrorLog
+    from fixtures.triage.mistral import MistralReply
+    from fixtures.triage.rates import ErrorRates
+    from fixtures.triage.service import OwnHealth
+
+ASKED = {
+    "mistral_reply": "Mistral",
+    "own_health": "our service",
+    "error_rates": "Prometheus",
+    "error_log": "the pods and their logs",
+}
+"""The observations of triage, and whom each asks."""
+SCARCE = 0.05
+"""The share of a minute's bucket below which it is nearly used up."""
+CAUSED = 0.5
+"""The share of all failures from which on a kind of them is told as the one that most are of."""
+
+
+Told = Iterator[tuple[str, str, str]]
+"""Question, answer, and the sentence that says it."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """What was answered, and what could not be asked."""
+
+    facts: dict[str, Fact] = field(default_factory=dict)
+    unasked: list[dict[str, str]] = field(default_factory=list)
+    changed: list[dict[str, str]] = field(default_factory=list)
+    """What changed of late: `at` (RFC 3339) and `what`."""
+
+
+def answers(folder: Path, environment: Environment, tree: Tree) -> Answers:
+    """The facts of the run in `folder`, from its evidence alone."""
+    found = Answers()
+    values = {name: _seen(folder, name, found) for name in ASKED}
+    readers: dict[str, Callable[[Any], Told]] = {
+        "mistral_reply": _mistral,
+        "own_health": _own,
+        "error_rates": lambda rates: _rates(rates, environment, tree),
+        "error_log": lambda log: _log(log, tree),
+    }
+    for name, value in values.items():
+        if value is not None:
+            found.unasked += [asdict(row) for row in value.unasked]
+            facts = {question: Fact(word, says, _file(name)) for question, word, says in readers[name](value)}
+            found.facts |= {question: fact for question, fact in facts.items() if question not in found.facts}
+    log = values["error_log"]
+    if log is not None and log.rolled_out:
+        found.changed.append({"at": log.rolled_out, "what": f"{log.of}: its last rollout came so far"})
+    return found
+
+
+def _file(name: str) -> str:
+    return f"observations/{name}.json"
+
+
+def _seen(folder: Path, name: str, found: Answers) -> Any:
+    """What was observed, typed; None where it was not, which is noted, and for some is an answer by itself."""
+    try:
+        seen = read(folder / _file(name))
+        if seen.reason:
+            raise CannotObserve(seen.reason, seen.message, remedy=seen.remedy)  # type: ignore[arg-type] # read() checked it
+        value = decoded(OBSERVATIONS[name], seen.value)
+    except CannotObserve as error:
+        row = {"what": ASKED[name], "reason": error.reason, "message": error.message, "remedy": error.remedy}
+        found.unasked.append(row)
+        value, word, says = None, str(error.reason), error.message
+    else:
+        word, says = "answers", f"{ASKED[name]} could be asked"
+    if question := {"error_rates": "metrics", "error_log": "cluster"}.get(name):
+        found.facts[question] = Fact(word, says, _file(name))
+    return value
+
+
+def _mistral(reply: MistralReply) -> Told:
+    for question, call in (("mistral", reply.call), ("models", reply.models)):
+        unproven = question == "mistral" and reply.chat is None and call.kind in ("ok", "slow")
+        if call.kind != "settings":  # it could not be put: no answer
+            yield question, "reachable" if unproven else call.kind, f"{call.asked}: {call.message}"
+    if reply.listed is not None:
+        there = "is in the list" if reply.listed else "is not in the list"
+        retires = f", and retires on {reply.retires}" if reply.retires else ""
+        yield "model", "listed" if reply.listed else "absent", f"{reply.model} {there} of {reply.host}{retires}"
+    if bucket := _bucket(reply.call.limits):
+        limits = reply.call.limits
+        left = f"{limits.requests_left} of {limits.requests} requests"
+        yield "bucket", bucket, f"{left} and {limits.tokens_left} of {limits.tokens} tokens are left of this minute"
+
+
+def _bucket(limits: Limits) -> str:
+    """The bucket that is nearly used up; empty where the headers do not tell both."""
+    if not limits.requests or not limits.tokens or limits.requests_left is None or limits.tokens_left is None:
+        return ""
+    if limits.tokens_left < SCARCE * limits.tokens:
+        return "tokens"
+    return "requests" if limits.requests_left < SCARCE * limits.requests else "none"
+
+
+def _own(own: OwnHealth) -> Told:
+    if own.health.kind != "settings":
+        says = f", it says {own.said!r}" if own.said else ""
+        yield "health", own.state, f"{own.health.asked}: {own.health.message}{says}"
+    if own.mistral is not None:
+        word = "healthy" if own.mistral else "unhealthy"
+        yield "upstream", word, f"our service says that Mistral is {word}"
+    if own.circuit is not None:
+        yield "circuit", own.circuit, f"our service says that its circuit is {own.circuit}"
+    if own.users is not None and own.message is not None:
+        yield "users", own.users, f"one message was {_MESSAGE[own.users]} ({own.message.message})"
+    word = "declared" if own.fallback_declared else "undeclared"
+    yield "fallback", word, f"in the settings a fallback is {word}"
+
+
+_MESSAGE = {
+    "served": "answered by a model",
+    "fallback": "answered with the fallback's text",
+    "failed": "answered with neither a model's text nor the fallback's",
+    "silent": "not answered in time",
+    "unreached": "not taken at all",
+}
+
+
+def _rates(rates: ErrorRates, environment: Environment, tree: Tree) -> Told:
+    yield "rate", _word(rates, environment), rate_says(rates)
+    if rates.rate is not None and rates.rate_before is not None:
+        up = rates.rate > max(2 * rates.rate_before, rates.rate_before + 0.01)
+        yield "trend", "up" if up else "same", f"{rates.rate_before:.1%} in the {rates.before / 60:g} min before"
+    if kind := _kind(rates, tree):
+        yield "kind", kind[0], kind[1]
+    if rates.circuit is not None:
+        word = "open" if rates.circuit >= 1 else "closed" if rates.circuit <= 0 else "half-open"
+        yield "circuit", word, f"Prometheus has the circuit at {rates.circuit:g}"
+
+
+def rate_says(rates: ErrorRates) -> str:
+    if rates.rate is None:
+        return f"not one call in the last {rates.window / 60:g} min"
+    return f"{rates.errors:.0f} of {rates.requests:.0f} calls failed in {rates.window / 60:g} min ({rates.rate:.1%})"
+
+
+def _word(rates: ErrorRates, environment: Environment) -> str:
+    if rates.rate is None:
+        return "idle"
+    if rates.rate > environment.traffic.max_error_rate:
+        return "most" if rates.rate >= environment.triage.most else "over"
+    return "within" if rates.errors >= 0.5 else "none"
+
+
+def _kind(rates: ErrorRates, tree: Tree) -> tuple[str, str] | None:
+    """The kind that most failures are of, in the tree's words; None where there is none."""
+    sums: dict[str, float] = {}
+    for name, count in rates.kinds.items():
+        sums[tree.kind(name)] = sums.get(tree.kind(name), 0.0) + count
+    total = sum(sums.values())
+    if total < 0.5:
+        return None
+    kind, count = max(sums.items(), key=lambda row: row[1])
+    if count < CAUSED * total:
+        return "other", "no kind of failure is that of most: " + ", ".join(f"{n:.0f} {k}" for k, n in sums.items() if n)
+    return kind, f"{count:.0f} of {total:.0f} failures are of the kind {kind}"
+
+
+def _log(log: ErrorLog, tree: Tree) -> Told:
+    word = "all" if log.available >= log.wanted > 0 else "some" if log.available > 0 else "none"
+    yield "pods", word, f"{log.of}: {log.available} of {log.wanted} pods are available"
+    whole = bool(log.logs) and not log.unasked
+    if not log.errors and not whole:
+        return
+    total = sum(row.count for row in log.errors)
+    yield "log", "errors" if log.errors else "quiet", f"{total} errors of {len(log.errors)} kinds in {log.lines} lines"
+    for question, pattern in tree.said.items():
+        row = next((row for row in log.errors if pattern.search(f"{row.text} {row.sample}")), None)
+        if row is not None:
+            yield question, "yes", f"{row.count} x {row.text} ({row.where})"
+        elif whole:
+            yield question, "no", f"no such error in {log.lines} lines"

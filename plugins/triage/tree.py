@@ -1,0 +1,199 @@
+"""The decision tree as data: tree.toml read, held against itself, and walked.
+
+TreeError    the file cannot be used; says which row, what was found, what was expected
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from plugins.triage.words import WORDS
+
+FILE = Path(__file__).with_name("tree.toml")
+UNASKED = "?"
+"""The answer of a question that could not be asked."""
+Sure = Literal["confirmed", "likely", "unknown"]
+LEVELS = ("P1", "P2", "P3", "P4")
+
+
+class TreeError(Exception):
+    """The tree cannot be used."""
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        super().__init__(f"{FILE.name}: {where}: found {found}, expected {expected}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The answer to one question: a word of the tree, the sentence that says it, and the evidence for it."""
+
+    value: str
+    says: str
+    evidence: str
+
+
+Facts = Mapping[str, Fact]
+"""By question. One that could not be asked is not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Where it holds: the questions, and the answers that each may have."""
+
+    answers: dict[str, tuple[str, ...]]
+
+    def holds(self, facts: Facts) -> bool:
+        return all(_answer(facts, question) in wanted for question, wanted in self.answers.items())
+
+    def told(self, facts: Facts) -> dict[str, Fact]:
+        """The answers that it rests on."""
+        return {question: facts[question] for question in self.answers if question in facts}
+
+
+def _answer(facts: Facts, question: str) -> str:
+    return facts[question].value if question in facts else UNASKED
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A branch: what leads to a diagnosis, and how sure that makes it."""
+
+    diagnosis: str
+    sure: Sure
+    title: str
+    when: Condition
+    aside: bool = False
+    """It is told beside another diagnosis, and is none by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What makes an incident so bad."""
+
+    level: str
+    when: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    questions: dict[str, str]
+    titles: dict[str, str]
+    checks: dict[str, tuple[str, ...]]
+    """The checks that would have told of a diagnosis before."""
+    rows: tuple[Row, ...]
+    rules: tuple[Rule, ...]
+    respond: dict[str, str]
+    kinds: dict[str, re.Pattern[str]]
+    said: dict[str, re.Pattern[str]]
+
+    def walked(self, facts: Facts) -> tuple[Row, list[Row]]:
+        """The diagnosis, and the others that hold, each once and as surely as any row makes it."""
+        held = [row for row in self.rows if row.when.holds(facts)]
+        first = next((row for row in held if not row.aside), self.unknown)
+        return first, _once(row for row in held if row.diagnosis != first.diagnosis)
+
+    @property
+    def unknown(self) -> Row:
+        """Where nothing else holds."""
+        return Row("unknown", "unknown", self.titles["unknown"], Condition({}))
+
+    def rule(self, facts: Facts) -> Rule | None:
+        """The first rule of severity that holds; None where the impact was not measured."""
+        return next((rule for rule in self.rules if rule.when.holds(facts)), None)
+
+    def kind(self, name: str) -> str:
+        """What a failure of this name comes to; "other" where no word is known in it."""
+        return next((kind for kind, pattern in self.kinds.items() if pattern.search(name)), "other")
+
+
+_ORDER = get_args(Sure)
+
+
+def _once(rows: Iterable[Row]) -> list[Row]:
+    found: dict[str, Row] = {}
+    for row in rows:
+        before = found.get(row.diagnosis)
+        if row.diagnosis not in {"unknown", "nothing-wrong"} and (
+            before is None or _ORDER.index(row.sure) < _ORDER.index(before.sure)
+        ):
+            found[row.diagnosis] = row
+    return list(found.values())
+
+
+@functools.cache
+def tree(file: Path = FILE) -> Tree:
+    """The tree of a file. Raises `TreeError`."""
+    try:
+        document = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise TreeError("the file", f"what cannot be read ({error})", "TOML") from None
+    return _read(document)
+
+
+def _read(document: dict[str, Any]) -> Tree:
+    questions, groups = dict(document["questions"]), document["groups"]
+    if questions.keys() != WORDS.keys():
+        odd = ", ".join(sorted(questions.keys() ^ WORDS.keys()))
+        raise TreeError("[questions]", f"others than those that are asked: {odd}", "one for each")
+    diagnoses = document["diagnoses"]
+    rows = [_row(number, row, diagnoses, groups) for number, row in enumerate(document["row"], 1)]
+    rules = [_rule(number, rule, groups) for number, rule in enumerate(document["severity"], 1)]
+    return Tree(
+        questions=questions,
+        titles={name: str(row["title"]) for name, row in diagnoses.items()},
+        checks={name: tuple(row["checks"]) for name, row in diagnoses.items()},
+        rows=tuple(rows),
+        rules=tuple(rules),
+        respond={level: str(document["respond"][level]) for level in LEVELS},
+        kinds=_patterns(document["kinds"]),
+        said=_patterns(document["said"]),
+    )
+
+
+def _patterns(table: Mapping[str, str]) -> dict[str, re.Pattern[str]]:
+    return {name: re.compile(text, re.IGNORECASE) for name, text in table.items()}
+
+
+def _row(number: int, row: dict[str, Any], diagnoses: Mapping[str, Any], groups: Mapping[str, list[str]]) -> Row:
+    name = str(row.get("diagnosis"))
+    where = f"row {number} ({name})"
+    if name not in diagnoses:
+        raise TreeError(where, f"the diagnosis {name}", f"one of {', '.join(diagnoses)}")
+    if row.get("sure") not in _ORDER:
+        raise TreeError(where, f"sure = {row.get('sure')!r}", f"one of {', '.join(_ORDER)}")
+    if odd := row.keys() - {"diagnosis", "sure", "title", "when", "aside"}:
+        raise TreeError(where, f"the key {min(odd)}", "diagnosis, sure, title, when, aside")
+    title = str(row.get("title", diagnoses[name]["title"]))
+    return Row(name, row["sure"], title, _condition(where, row["when"], groups), row.get("aside") is True)
+
+
+def _rule(number: int, rule: dict[str, Any], groups: Mapping[str, list[str]]) -> Rule:
+    where = f"severity {number}"
+    if rule.get("level") not in LEVELS:
+        raise TreeError(where, f"level = {rule.get('level')!r}", f"one of {', '.join(LEVELS)}")
+    return Rule(str(rule["level"]), _condition(where, rule["when"], groups))
+
+
+def _condition(where: str, when: Mapping[str, str | list[str]], groups: Mapping[str, list[str]]) -> Condition:
+    """What must hold, groups written out. A word that no answer can be would make a branch that nobody reaches."""
+    if not when:
+        raise TreeError(where, "an empty `when`", "answers that lead there")
+    return Condition({question: _wanted(where, question, words, groups) for question, words in when.items()})
+
+
+def _wanted(where: str, question: str, words: str | list[str], groups: Mapping[str, list[str]]) -> tuple[str, ...]:
+    if question not in WORDS:
+        raise TreeError(where, f"the question {question!r}", f"one of {', '.join(WORDS)}")
+    written = [words] if isinstance(words, str) else words
+    if odd := [word for word in written if word.startswith("@") and word[1:] not in groups]:
+        raise TreeError(where, f"the group {odd[0]!r}", f"one of {', '.join(groups)}")
+    meant = [one for word in written for one in (groups[word[1:]] if word.startswith("@") else [word])]
+    if odd := [word for word in meant if word not in {*WORDS[question], UNASKED}]:
+        raise TreeError(where, f"{question} = {odd[0]!r}", f"one of {', '.join(WORDS[question])}, {UNASKED}")
+    return tuple(meant)
