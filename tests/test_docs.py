@@ -30,10 +30,13 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 GUIDE = (ROOT / "docs" / "adding-a-check.md").read_text("utf-8")
 RESILIENCE = (ROOT / "docs" / "resilience.md").read_text("utf-8")
+TRIAGE = (ROOT / "docs" / "triage.md").read_text("utf-8")
+TREE = tomllib.loads((ROOT / "plugins" / "triage" / "tree.toml").read_text("utf-8"))
 DOCUMENTS = [
     pytest.param(README, id="README.md"),
     pytest.param(GUIDE, id="adding-a-check.md"),
     pytest.param(RESILIENCE, id="resilience.md"),
+    pytest.param(TRIAGE, id="triage.md"),
 ]
 PREFLIGHT = ("-m", "pytest", "-m", "preflight", "--env", "sandbox")
 
@@ -126,7 +129,8 @@ def test_a_file_that_is_named_exists(text: str) -> None:
     linked = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
     told = [code for code in codes(text) if re.fullmatch(r"[\w.-]+/[\w./-]*", code)]
     asked = [word for line in commands(text) for word in line.split() if re.fullmatch(r"[a-z]\w*/[\w./-]+", word)]
-    new = {*written(text), "observations/", "reports/runs/"}
+    new = {*written(text), "drafts/", "observations/", "reports/runs/"}
+    linked = [target.removeprefix("../") for target in linked]
     assert [name for name in (*linked, *told, *asked) if name not in new and not (ROOT / name).exists()] == []
 
 
@@ -205,6 +209,36 @@ def test_a_circuit_that_never_opens_is_told_of_as_shown(tmp_path: Path, monkeypa
     printed = _worded(done.stdout)
     missing = [piece for piece in re.split(r"^\.\.\.$", shown, flags=re.MULTILINE) if _worded(piece) not in printed]
     assert missing == [], done.stdout
+
+
+def test_a_night_is_told_of_as_shown(tmp_path: Path) -> None:
+    """What triage prints holds each piece of what the page shows, and leaves the drafts that it promises."""
+    section = TRIAGE.partition("## What it shows")[2].partition("\n## ")[0]
+    (line,), (shown,) = commands(section), blocks(section, "text")
+    folder = tmp_path / "reports" / "runs" / "20261122T222115Z-sandbox-triage"
+    done = run(ROOT, *shlex.split(line)[1:], f"--run-dir={folder}")
+    assert done.returncode == verdict.FAILED, done.stdout
+    printed = _worded(done.stdout)
+    pieces = re.split(r"^\.\.\.$", shown, flags=re.MULTILINE)
+    missing = [piece for piece in pieces if "/drafts/" not in piece and _worded(piece) not in printed]
+    assert missing == [], done.stdout
+    assert sorted(path.name for path in (folder / "drafts").iterdir()) == [
+        "postmortem.md",
+        "slack.md",
+        "status-page.md",
+    ]
+
+
+def test_the_diagnoses_of_the_page_are_those_of_the_tree() -> None:
+    """Each with its page, by the title that triage shows."""
+    told = {re.findall(r"\[([a-z-]+)\]", page)[0]: title for title, page in rows(TRIAGE, "diagnosis")}
+    assert told == {name: row["title"] for name, row in TREE["diagnoses"].items()}
+
+
+def test_the_response_times_of_the_page_are_those_of_the_tree() -> None:
+    """P1 to P4."""
+    told = {level: rest.split(" | ")[0] for level, rest in rows(TRIAGE, "severity")}
+    assert told == TREE["respond"]
 
 
 def test_a_run_leaves_the_files_that_are_named(tmp_path: Path) -> None:

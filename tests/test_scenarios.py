@@ -14,7 +14,7 @@ import pytest
 from fixtures.sandbox.specimen import Specimen, scenarios
 from fixtures.sandbox.specimens import incidents
 from fixtures.sandbox.world import World
-from plugins.catalogue import Catalogue
+from plugins.catalogue import PHASES, Catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 FINE = {"passed", "not_applicable"}
@@ -32,7 +32,7 @@ def _run(phase: str, folder: Path, *extra: str) -> tuple[int, dict[str, object],
     return done.returncode, report, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("phase", ["preflight", "postdeploy"])
+@pytest.mark.parametrize("phase", PHASES)
 def test_the_healthy_sandbox_is_go(phase: str, tmp_path: Path) -> None:
     """All holds, and the headline says how little that proves."""
     code, report, printed = _run(phase, tmp_path / "run")

@@ -12,8 +12,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.benchmarks import resilience
+from tests.benchmarks import canary, resilience
 from tests.benchmarks.fault_server import fault_server
+from tests.benchmarks.logs import logs
 from tests.benchmarks.process import ROOT, Measured, timed
 from tests.benchmarks.synthetic import synthetic
 from tests.environments import environments, recorded
@@ -27,7 +28,9 @@ def main() -> int:
     preflight()
     growth()
     fault_server()
+    logs()
     resilience.main()
+    canary.main()
     return 0
 
 

@@ -9,14 +9,22 @@ from typing import Any
 
 import pytest
 
+import fixtures.observations.alerts
 import fixtures.observations.environment
+import fixtures.observations.logs
 import fixtures.observations.metrics
+import fixtures.observations.notifications
 import fixtures.observations.provider
 import fixtures.observations.repository
+import fixtures.observations.revisions
+import fixtures.observations.rollback
 import fixtures.observations.runbook
-import fixtures.observations.service  # noqa: F401 - declares the looks that the checks name
+import fixtures.observations.service
+import fixtures.observations.traffic  # noqa: F401 - declares the looks that the checks name
 from fixtures.cluster import Cluster
+from fixtures.intent import Intent
 from fixtures.observation import OBSERVATIONS, CannotObserve, decoded
+from fixtures.permission import Permission
 from fixtures.prometheus import Prometheus
 from fixtures.provider import Provider
 from fixtures.repository import Repository
@@ -69,7 +77,7 @@ class Bench:
         with started(world, self._folder) as running:
             overlay = {**running.settings, **tier}
             environment = load("sandbox", ENVIRONMENTS, overlay=overlay)
-            found = clients(environment)
+            found = clients(environment) | {"run_folder": self._folder / "run"}
             return {id_: self._verdict(check, found) for id_, check in checks.items()}
 
     def _verdict(self, check: Callable[..., None], found: dict[str, Any]) -> Judged:
@@ -105,6 +113,8 @@ def clients(environment: Environment) -> dict[str, Any]:
     provider = Provider(environment, secrets)
     return {
         "environment": environment,
+        "permission": Permission(),
+        "intent": Intent(to_revision=environment.rollback.rehearsal),
         "redactor": redactor,
         "cluster": cluster,
         "secrets": secrets,

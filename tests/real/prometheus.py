@@ -3,6 +3,7 @@
 with PrometheusServer(tmp_path, targets={"chat": ["127.0.0.1:3000"]}, rules=text) as prometheus:
     prometheus.url
     prometheus.reload(other_rules)
+    prometheus.aim({"chat": [("127.0.0.1:3000", {"pod": "chat-1"})]})
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from tests.real.control_plane.programs import PartMissing
 
 __all__ = ["PartMissing", "PrometheusServer", "StartError", "program"]
 
+Target = tuple[str, Mapping[str, str]]
+"""An address, and the labels of its series."""
 READY_WITHIN = 20.0
 """Seconds to start, and again to scrape every target and evaluate every rule once."""
 
@@ -55,7 +58,9 @@ class PrometheusServer:
         settled: bool = True,
     ) -> None:
         self.folder = folder
-        self._targets = targets
+        self._targets: dict[str, list[Target]] = {
+            job: [(address, {}) for address in addresses] for job, addresses in targets.items()
+        }
         self._rules = rules
         self._interval = interval
         self._settled = settled
@@ -111,6 +116,14 @@ class PrometheusServer:
             raise StartError(f"Prometheus refuses its rules: {answer.text}")
         self.settle()
 
+    def aim(self, targets: Mapping[str, Sequence[Target]]) -> None:
+        """Scrape these: job to addresses, each with the labels of its series. Waits for the first scrape of each.
+
+        Raises StartError.
+        """
+        self._targets = {job: list(addresses) for job, addresses in targets.items()}
+        self.reload(self._rules)
+
     def settle(self) -> None:
         """Wait until every target was scraped and every rule evaluated, whatever came of it. Raises StartError."""
         assert self._process is not None
@@ -134,7 +147,10 @@ class PrometheusServer:
     def _configure(self, rules: str) -> None:
         (self.folder / "rules.yml").write_text(rules or "groups: []\n")
         jobs = [
-            {"job_name": job, "static_configs": [{"targets": list(addresses)}]}
+            {
+                "job_name": job,
+                "static_configs": [{"targets": [address], "labels": dict(labels)} for address, labels in addresses],
+            }
             for job, addresses in self._targets.items()
         ]
         interval = f"{round(self._interval * 1000)}ms"

@@ -25,13 +25,19 @@ import httpx
 import yaml
 
 from tests.real import staging
-from tests.real.kubernetes import ControlPlane
-from tests.real.prometheus import PrometheusServer
+from tests.real.container_log import ContainerLog
+from tests.real.kubernetes import ControlPlane, PodLog
+from tests.real.prometheus import PrometheusServer, Target
 from tests.real.service import ServiceProcess, prepared
 from tests.real.staging import FALLBACK_MODEL, FALLBACK_TEXT, KEPT, MODEL, PROMISES
+from tests.real.users import Users
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/chat/deployments/chat"
 CONTEXT = "production"
+RATE = 5.0
+"""Messages a second that users write, if nothing else is said."""
+EARLIER = "sha256:" + "1f" * 32
+"""The digest of the image that ran before."""
 
 SETTINGS = """\
 tier = "production"
@@ -72,19 +78,24 @@ incident = "RUNBOOK.md"
 
 
 class World:
-    """Everything that preflight looks at, running. `folder` must be new or empty."""
+    """Everything that is looked at, running. `folder` must be new or empty; users write `rate` messages a second."""
 
     plane: ControlPlane
     prometheus: PrometheusServer
     service: ServiceProcess
+    users: Users
     revision: str
     """The commit that is checked out in the repository, and deployed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rate: float = RATE) -> None:
         self.folder = folder
+        self._rate = rate
         self.key = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
         self.repository = folder / "repository"
         self.config = folder / "environments"
+        self.log = folder / "pods.log"
+        self.serving: dict[str, ServiceProcess] = {}
+        """The Deployments, each with the process behind its pods."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -131,10 +142,48 @@ class World:
                 variable["value"] = KEPT[variable["name"]]  # what is drilled runs here too
         return deployment
 
+    @property
+    def image(self) -> str:
+        """The image of the manifest."""
+        found: str = self.manifest()["spec"]["template"]["spec"]["containers"][0]["image"]
+        return found
+
+    def variables(self) -> dict[str, str]:
+        """What the service is started with."""
+        return {
+            "NODE_ENV": "production",
+            "MISTRAL_API_KEY": self.key,
+            "MISTRAL_BASE_URL": self.provider,
+            "MISTRAL_MODEL": MODEL,
+            "MISTRAL_FALLBACK_MODEL": FALLBACK_MODEL,
+            "GIT_REVISION": self.revision,
+            **KEPT,
+        }
+
     def deploy(self) -> None:
         """Make the Deployment what its manifest says, and wait until it is."""
         self.plane.admin.patch(DEPLOYMENT, self.manifest())  # a merge patch puts whole lists back
+        self.rolled_out()
+
+    def rolled_out(self) -> None:
+        """Wait until the rollout is complete, and have Prometheus find the pods that there are now."""
         self.plane.wait_for_rollout("chat", "chat", deadline=60)
+        self.aim()
+
+    def aim(self) -> None:
+        """Have Prometheus find the pods that there are now; behind those of a Deployment is one process."""
+        self.prometheus.aim({"chat": [target for name in self.serving for target in self._targets(name)]})
+
+    def pods(self, name: str) -> list[str]:
+        """The names of the pods that carry this one, those about to go aside."""
+        found = self.plane.admin.get(f"/api/v1/namespaces/chat/pods?labelSelector=app.kubernetes.io/name={name}")
+        there = [pod["metadata"] for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
+        return sorted(metadata["name"] for metadata in there)
+
+    def _targets(self, name: str) -> list[Target]:
+        address = self.serving[name].url.removeprefix("http://")
+        track = "stable" if name == "chat" else "canary"
+        return [(address, {"namespace": "chat", "pod": pod, "track": track}) for pod in self.pods(name)]
 
     def keep(self, namespace: str, key: str) -> None:
         """Put a key into the Secret `mistral` of a namespace."""
@@ -150,29 +199,32 @@ class World:
         program = staging.typescript(self.repository)
         self.revision = program.revision
         self.provider = self._stack.enter_context(staging.mistral_api(self.folder, self.key))
-        self.plane = self._stack.enter_context(ControlPlane(self.folder / "plane"))
+        self.plane = self._stack.enter_context(ControlPlane(self.folder / "plane", logs=[PodLog(self.log)]))
         self.plane.apply([_namespace("chat"), _namespace("vault")])
         for namespace in ("chat", "vault"):
             self.keep(namespace, self.key)
         self.bind()
-        self.plane.apply([self.manifest()])
+        self.plane.apply([self._earlier()])
         self._start_service()
-        self._start_prometheus()
+        self._stack.enter_context(ContainerLog(self.service.log, self.log))
+        self.users = self._stack.enter_context(Users({self.service.url: 1}, self._rate))
         self.plane.wait_for_rollout("chat", "chat", deadline=60)
+        self.plane.apply([self.manifest()])
+        self._start_prometheus()
+        self.rolled_out()
         staging.written(self.config / "staging.toml", program)
         self._configure()
 
+    def _earlier(self) -> dict[str, Any]:
+        """The Deployment as it was before: the way back."""
+        manifest = self.manifest()
+        container = manifest["spec"]["template"]["spec"]["containers"][0]
+        container["image"] = f"{container['image'].partition('@')[0]}@{EARLIER}"
+        return manifest
+
     def _start_service(self) -> None:
-        variables = {
-            "NODE_ENV": "production",
-            "MISTRAL_API_KEY": self.key,
-            "MISTRAL_BASE_URL": self.provider,
-            "MISTRAL_MODEL": MODEL,
-            "MISTRAL_FALLBACK_MODEL": FALLBACK_MODEL,
-            "GIT_REVISION": self.revision,
-            **KEPT,
-        }
-        self.service = self._stack.enter_context(ServiceProcess(None, variables, self.folder / "service"))
+        self.service = self._stack.enter_context(ServiceProcess(None, self.variables(), self.folder / "service"))
+        self.serving["chat"] = self.service
 
     def _start_prometheus(self) -> None:
         target = self.service.url.removeprefix("http://")
@@ -205,7 +257,13 @@ def _rights() -> list[dict[str, Any]]:
     """The reader's roles: what the checks look at in the service's namespace, and the key's Secret in the store."""
     watched = [
         {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["get", "list"]},
-        {"apiGroups": [""], "resources": ["pods", "configmaps"], "verbs": ["get", "list"]},
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments"],
+            "resourceNames": ["chat", "chat-canary"],
+            "verbs": ["patch"],
+        },
+        {"apiGroups": [""], "resources": ["pods", "pods/log", "configmaps", "events"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mistral"], "verbs": ["get"]},
     ]
     namespaces = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}]

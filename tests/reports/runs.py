@@ -255,3 +255,85 @@ def clean(folder: Path, **head: Any) -> Path:
     workload = observe(folder, "workload", _workload(), sources=["GET https://10.0.0.1:6443/apis/apps/v1/..."])
     results = [Result(id=row.id, status="passed", evidence=(workload,), duration=0.02) for row in CATALOGUE]
     return written(folder, header(CATALOGUE, **head), results, end())
+
+
+TRIAGE_CATALOGUE = (
+    entry("TRI-001", "Mistral answers us.", area="triage", phase="triage"),
+    entry("TRI-002", "Our service says that it is healthy.", area="triage", phase="triage"),
+    entry("TRI-003", "Our calls fail no more often than they may.", area="triage", phase="triage"),
+    entry("TRI-004", "Our logs hold no error.", area="triage", phase="triage"),
+)
+
+TRIAGE: dict[str, Any] = {
+    "diagnosis": "key-rejected",
+    "title": "Mistral rejects the key",
+    "sure": "confirmed",
+    "severity": "P1",
+    "respond": "15 min",
+    "why": "62 % of calls failed over the last 5 minutes (0.1 % in the hour before), and the fallback does not answer.",
+    "public": "Our AI provider does not accept our requests at the moment.",
+    "path": [
+        {
+            "question": "Does Mistral answer a call with our key and our model?",
+            "answer": "No: it answers 401.",
+            "evidence": "observations/mistral_reply.json",
+        },
+        {"question": "Is the circuit open?", "answer": "Yes.", "evidence": "observations/own_health.json"},
+    ],
+    "also": [{"diagnosis": "circuit-open", "title": "The circuit of our service is open", "sure": "likely"}],
+    "actions": [
+        {
+            "says": "Copy the key of the store to the Secret that the pods read.",
+            "command": 'printf %s "$MISTRAL_API_KEY" | kubectl --context production -n chat \\\n'
+            "    create secret generic mistral --from-file=api-key=/dev/stdin --dry-run=client -o yaml \\\n"
+            "    | kubectl --context production -n chat apply -f -",
+        },
+        {"says": "Restart the pods.", "command": "kubectl -n chat rollout restart deployment/chat"},
+    ],
+    "runbook": "runbook/key-rejected.md",
+    "unasked": [
+        {
+            "what": "What do our logs say?",
+            "reason": "denied",
+            "message": "may not get pods/log in namespace chat",
+            "remedy": "Let the identity that verifies read logs:\n\n"
+            "    kubectl -n chat create role golive-logs --verb=get --resource=pods/log",
+        }
+    ],
+    "before": [
+        {
+            "id": "SEC-003",
+            "status": "waived",
+            "says": "The Mistral API accepts the key.",
+            "run": "20261122T1208-production-preflight",
+        }
+    ],
+    "drafts": [
+        {"what": "Slack", "file": "drafts/slack.md"},
+        {"what": "Status page", "file": "drafts/status-page.md"},
+        {"what": "Postmortem", "file": "drafts/postmortem.md"},
+    ],
+    "changed": [{"at": "2026-11-22T15:01:12Z", "what": "revision 7 of deployment/chat was rolled out"}],
+}
+
+
+def triaged(folder: Path, *, sandbox: bool = False, **changed: Any) -> Path:
+    """A triage that found a rejected key, unless `changed` rows of the diagnosis say otherwise."""
+    reply = observe(
+        folder, "mistral_reply", {"status": 401}, sources=["POST https://api.mistral.ai/v1/chat/completions"]
+    )
+    health = observe(folder, "own_health", {"state": "degraded"}, sources=["GET https://chat.example.com/health"])
+    denied = "may not get pods/log in namespace chat"
+    results = [
+        Result(id="TRI-001", status="failed", message="it answers 401 to our key", evidence=(reply,)),
+        Result(id="TRI-002", status="failed", message="degraded: the circuit is open", evidence=(health,)),
+        Result(id="TRI-003", status="passed"),
+        Result(id="TRI-004", status="unverified", reason="denied", message=denied),
+    ]
+    environment = {
+        "name": "sandbox" if sandbox else "production",
+        "sandbox": sandbox,
+        "config": ["environments/base.toml"],
+    }
+    head = header(TRIAGE_CATALOGUE, phase="triage", environment=environment)
+    return written(folder, head, results, end(pytest_status=1, triage=TRIAGE | changed))

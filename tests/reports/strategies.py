@@ -81,6 +81,17 @@ def headers(draw: st.DrawFn) -> Any:
     )
 
 
+def diagnoses() -> st.SearchStrategy[Any]:
+    """The diagnosis of a triage with any text anywhere, or a document that is none."""
+    anything = st.none() | st.integers() | texts | st.lists(texts, max_size=1)
+    row = st.dictionaries(st.sampled_from([*runs.TRIAGE["unasked"][0], "says", "file", "answer", "at"]), anything)
+    fields = {
+        key: st.lists(row, max_size=2) | anything if isinstance(value, list) else anything
+        for key, value in runs.TRIAGE.items()
+    }
+    return st.none() | st.just(runs.TRIAGE) | st.fixed_dictionaries({}, optional=fields)
+
+
 def endings() -> st.SearchStrategy[Any]:
     """How a run ends: killed, well, with failures of nobody's, or as pytest's other statuses say."""
     end = st.builds(
@@ -89,5 +100,6 @@ def endings() -> st.SearchStrategy[Any]:
         foreign=st.integers(0, 2),
         notes=st.lists(texts, max_size=2).map(tuple),
         masked=st.just({"total": 2, "by_kind": {"value": 2}}),
+        triage=diagnoses(),
     )
     return st.none() | end

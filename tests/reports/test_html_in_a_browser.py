@@ -69,6 +69,17 @@ def hostile(folder: Path) -> Path:
     return runs.written(folder, head, results, runs.end(notes=(ATTACK + LONG,)))
 
 
+def attacked(folder: Path) -> Path:
+    """A triage in which each text is an attack, and longer than any line."""
+
+    def hostile(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: hostile(item) for key, item in value.items()}
+        return [hostile(item) for item in value] if isinstance(value, list) else ATTACK + LONG
+
+    return runs.triaged(folder, **{key: hostile(value) for key, value in runs.TRIAGE.items()})
+
+
 def killed(folder: Path) -> Path:
     return runs.written(folder, runs.header(runs.CATALOGUE), [Result(id="SEC-001", status="passed")], None)
 
@@ -79,6 +90,8 @@ RUNS: dict[str, Callable[[Path], Path]] = {
     "killed": killed,
     "no-phase": lambda folder: runs.clean(folder, phase=None, replay="20261122T1508-production-preflight"),
     "hostile": hostile,
+    "triage": runs.triaged,
+    "attacked-triage": attacked,
 }
 
 

@@ -30,6 +30,18 @@ const FLAWS: Record<string, Flaw> = {
     return settings;
   },
 
+  /** Every 33rd message fails by a mistake of ours: about 3 %, which nobody sees who tries it once. */
+  "one-in-33": (settings) => {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the `this` of each call
+    const good = Mistral.prototype.complete;
+    let number = 0;
+    Mistral.prototype.complete = async function (...call) {
+      if (++number % 33 === 0) throw new TypeError("cannot read the tool call of undefined");
+      return await good.apply(this, call);
+    };
+    return settings;
+  },
+
   /** The SDK's own debug output: each request, with all of its headers. */
   "sdk-debug-output": (settings) => {
     process.env["MISTRAL_DEBUG"] = "1";

@@ -1,0 +1,189 @@
+"""Whether a run leaves its verdict on an image: only one that looked for itself, at something real, and to its end."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.clearance import found
+from fixtures.intent import Intent
+from fixtures.observation import digest
+from fixtures.permission import Permission
+from fixtures.settings import Environment
+from plugins.aftermath import after
+from plugins.opening import Opening
+from plugins.waivers import Waivers
+from reports.model import Finding, Report
+
+IMAGE, OTHER = f"sha256:{'ab' * 32}", f"sha256:{'cd' * 32}"
+NAME = "registry.example:5000/chat"
+
+
+class Ended:
+    """A run that has come to its end, with what it saw."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.clearances = folder / "run", folder / "clearances"
+        (self.folder / "observations").mkdir(parents=True)
+        self.settings: dict[str, Any] = {"name": "production", "tier": "production"}
+        self.image: str | None = f"{NAME}@{IMAGE}"
+        self.replay: Path | None = None
+        self.intent = Intent(step=50)
+
+    def observe(self, name: str, value: Any, reason: str | None = None) -> None:
+        document = {"name": name, "at": "", "duration": 0.0, "sources": [], "remedy": "", "message": ""}
+        document |= {"value": value, "reason": reason, "sha256": digest([value, reason, ""])}
+        (self.folder / "observations" / f"{name}.json").write_text(json.dumps(document))
+
+    def canary(self, *images: str, template: str = "") -> None:
+        self.observe("clearances", {"images": dict.fromkeys(images, "pod chat-1")})
+        self.observe("canary", {"judged": {"image": template}})
+
+    def said(self, phase: str | None, verdict: Any, exit_code: int = 0, waived: tuple[str, ...] = ()) -> str:
+        values = {**self.settings, "rollout": {"clearances": self.clearances}, "kubernetes": {"image": self.image}}
+        environment = Environment.model_validate(values)
+        clock = "2026-11-22T12:00:00.000Z"
+        opening = Opening(
+            environment, "", Waivers((), date(2026, 11, 22)), self.replay, self.folder, clock, Permission(), self.intent
+        )
+        findings = tuple(Finding(id=id_, area="infra", severity="blocker", claim="", status="waived") for id_ in waived)
+        report = Report(
+            schema="1",
+            phase=phase,
+            environment={},
+            verdict=verdict,
+            exit_code=exit_code,
+            headline="",
+            started=clock,
+            finished=clock,
+            service={},
+            suite={"version": "0.1.0", "revision": None},
+            findings=findings,
+            observations=(),
+            counts={},
+            masked={},
+        )
+        return after(report, opening)
+
+    @property
+    def kept(self) -> list[tuple[str, str, int | None, str, str]]:
+        """Environment, phase, step, image and verdict of each file."""
+        files = self.clearances.glob("*") if self.clearances.is_dir() else ()
+        rows = [json.loads(file.read_text()) for file in sorted(files)]
+        return [(row["environment"], row["phase"], row["step"], row["image"], row["verdict"]) for row in rows]
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> Ended:
+    return Ended(tmp_path)
+
+
+def test_a_go_of_preflight_clears_the_image_that_is_meant(ended: Ended) -> None:
+    """By the settings, before it runs anywhere."""
+    said = ended.said("preflight", "GO", waived=("INF-002",))
+    assert ended.kept == [("production", "preflight", None, IMAGE, "GO")]
+    assert said.startswith("This GO is kept for 24 hours: ")
+    (file,) = ended.clearances.iterdir()
+    assert (json.loads(file.read_text())["waived"], json.loads(file.read_text())["run"]) == (["INF-002"], "run")
+
+
+@pytest.mark.parametrize("image", [None, f"{NAME}:1.5.0"])
+def test_without_a_digest_in_the_settings_what_runs_is_cleared(ended: Ended, image: str | None) -> None:
+    """The container of the service's repository, else the first."""
+    ended.image = image
+    sidecar = [{"image": f"proxy@{OTHER}"}] if image else []
+    ended.observe("workload", {"containers": [*sidecar, {"image": f"{NAME}:1.4.2@{IMAGE}"}]})
+    ended.said("preflight", "GO")
+    assert ended.kept == [("production", "preflight", None, IMAGE, "GO")]
+
+
+def test_a_verdict_on_no_image_is_told(ended: Ended) -> None:
+    """A tag can be moved to another image, so it clears none."""
+    ended.image = None
+    assert "is kept for no image" in ended.said("preflight", "GO")
+    ended.observe("workload", {"containers": [{"image": f"{NAME}:1.4.2"}]})
+    assert "is kept for no image" in ended.said("preflight", "GO")
+    assert ended.kept == []
+
+
+def test_a_step_of_a_rollout_clears_what_the_canary_was_seen_to_run(ended: Ended) -> None:
+    """Each image of it, at that step; whatever the settings say is meant."""
+    ended.canary(IMAGE, OTHER)
+    ended.image = f"{NAME}@sha256:{'ef' * 32}"
+    ended.said("rollout", "GO")
+    assert set(ended.kept) == {("production", "rollout", 50, image, "GO") for image in (IMAGE, OTHER)}
+
+
+def test_the_first_step_is_meant_where_none_was_named(ended: Ended) -> None:
+    """As in the run itself."""
+    ended.canary(IMAGE)
+    ended.intent = Intent()
+    ended.said("rollout", "GO")
+    assert [row[2] for row in ended.kept] == [10]
+
+
+def test_a_no_go_takes_the_place_of_the_go(ended: Ended) -> None:
+    """Also where the pods could not be looked at: then the image that the template asks for is refused."""
+    ended.canary(IMAGE)
+    ended.said("rollout", "GO")
+    ended.observe("clearances", None, "denied")
+    ended.observe("canary", {"judged": {"image": f"{NAME}@{IMAGE}"}})
+    said = ended.said("rollout", "NO-GO", 1)
+    assert ended.kept == [("production", "rollout", 50, IMAGE, "NO-GO")]
+    assert said.startswith("This NO-GO is kept: ")
+
+
+def test_a_canary_that_was_not_seen_is_neither_cleared_nor_refused(ended: Ended) -> None:
+    """No digest is known, and that is said."""
+    assert "is kept for no image" in ended.said("rollout", "NO-GO", 10)
+    assert ended.kept == []
+
+
+@pytest.mark.parametrize(
+    ("phase", "verdict", "exit_code"),
+    [
+        ("preflight", "PARTIAL", 10),
+        ("rollout", "PARTIAL", 10),
+        ("preflight", "GO", 10),
+        (None, None, 0),
+        ("postdeploy", "GO", 0),
+        ("rollback", "GO", 0),
+        ("triage", "NO-GO", 1),
+    ],
+)
+def test_what_is_no_verdict_on_an_image_leaves_none(
+    ended: Ended, phase: str | None, verdict: str | None, exit_code: int
+) -> None:
+    """A run that was narrowed or cut short least of all."""
+    ended.canary(IMAGE)
+    assert (ended.said(phase, verdict, exit_code), ended.kept) == ("", [])
+
+
+def test_a_replay_clears_nothing(ended: Ended) -> None:
+    """It looked at nothing anew."""
+    ended.replay = Path("run")
+    assert (ended.said("preflight", "GO"), ended.kept) == ("", [])
+
+
+def test_the_sandbox_clears_nothing(ended: Ended) -> None:
+    """It proves nothing about a real service, whatever it is called."""
+    ended.settings["sandbox"] = True
+    assert (ended.said("preflight", "GO"), ended.kept) == ("", [])
+
+
+def test_a_folder_that_cannot_be_written_is_told(ended: Ended) -> None:
+    """The next step will not find it, so now is the time to know."""
+    ended.clearances.write_text("")
+    assert "is not kept" in ended.said("preflight", "GO")
+
+
+def test_what_is_kept_is_what_is_read(ended: Ended) -> None:
+    """The next step finds the very verdict."""
+    ended.said("preflight", "GO")
+    row = found(ended.clearances, "production", "preflight", None, IMAGE, datetime(2026, 11, 22, 13, tzinfo=UTC))
+    assert row is not None
+    assert (row.verdict, row.run, row.made) == ("GO", "run", "2026-11-22T12:00:00.000Z")

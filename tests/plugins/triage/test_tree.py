@@ -1,0 +1,196 @@
+"""The tree as data: every row can hold, none holds without each of its answers, and a broken file says where."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+from plugins.catalogue import Catalogue
+from plugins.triage.tree import FILE, LEVELS, UNASKED, Condition, Fact, Row, TreeError, tree
+from plugins.triage.words import WORDS
+
+ROOT = Path(__file__).resolve().parents[3]
+TREE = tree()
+ROWS = [pytest.param(row, id=f"{number}-{row.diagnosis}") for number, row in enumerate(TREE.rows, 1)]
+DIAGNOSES = [
+    "nothing-wrong",
+    "key-rejected",
+    "model-not-allowed",
+    "model-retired",
+    "rate-limited-requests",
+    "rate-limited-tokens",
+    "never-allowed",
+    "provider-capacity",
+    "provider-errors",
+    "provider-slow",
+    "unreachable-dns",
+    "unreachable-tcp",
+    "unreachable-tls",
+    "unreachable-egress",
+    "unreachable-proxy",
+    "service-down",
+    "own-bug",
+    "circuit-open",
+    "fallback-failing",
+    "metrics-blind",
+    "unknown",
+]
+
+
+def _facts(condition: Condition) -> dict[str, Fact]:
+    """The first answers with which a condition holds."""
+    return {
+        question: Fact(answers[0], f"{question} is {answers[0]}", "observations/x.json")
+        for question, answers in condition.answers.items()
+        if answers[0] != UNASKED
+    }
+
+
+def test_the_diagnoses_are_those_that_were_agreed() -> None:
+    """Each has a title; a page of the runbook bears its id."""
+    assert sorted(TREE.titles) == sorted(DIAGNOSES)
+    assert {row.diagnosis for row in TREE.rows} == set(DIAGNOSES)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_holds_by_its_answers_and_by_every_one_of_them(row: Row) -> None:
+    """Each question that must have been answered is needed: unasked, or answered otherwise, the row does not hold."""
+    facts = _facts(row.when)
+    assert row.when.holds(facts)
+    for question, answers in row.when.answers.items():
+        if UNASKED not in answers:
+            assert not row.when.holds({name: fact for name, fact in facts.items() if name != question})
+        for other in set(WORDS[question]) - set(answers):
+            assert not row.when.holds(facts | {question: Fact(other, "", "")})
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_needs_an_answer(row: Row) -> None:
+    """No cause is stated where nothing was answered."""
+    assert not row.when.holds({})
+    assert any(UNASKED not in answers for answers in row.when.answers.values())
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.values[0].aside])  # type: ignore[union-attr] # a Row
+def test_no_row_stands_behind_one_that_always_holds_before_it(row: Row) -> None:
+    """A row that another hides can never be the diagnosis."""
+
+    def hides(before: Row) -> bool:
+        return all(
+            set(row.when.answers.get(question, (*WORDS[question], UNASKED))) <= set(answers)
+            for question, answers in before.when.answers.items()
+        )
+
+    earlier = itertools.takewhile(lambda other: other is not row, TREE.rows)
+    assert [other.diagnosis for other in earlier if not other.aside and hides(other)] == []
+
+
+def test_without_a_single_answer_it_is_unknown_and_not_measured() -> None:
+    """Nothing known, nothing said."""
+    row, others = TREE.walked({})
+    assert (row.diagnosis, row.sure, others, TREE.rule({})) == ("unknown", "unknown", [], None)
+
+
+def test_what_follows_is_told_beside_the_cause() -> None:
+    """A rejected key with the circuit open and Prometheus away: the key is the diagnosis, the rest is told too."""
+    facts = {
+        "mistral": Fact("unauthorized", "401", "a"),
+        "circuit": Fact("open", "open", "b"),
+        "metrics": Fact("unreachable", "down", "c"),
+    }
+    row, others = TREE.walked(facts)
+    assert (row.diagnosis, row.sure) == ("key-rejected", "confirmed")
+    assert [other.diagnosis for other in others] == ["circuit-open", "metrics-blind"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "level"),
+    [
+        ({"rate": "most"}, "P1"),
+        ({"rate": "most", "users": "served"}, "P1"),
+        ({"health": "down", "users": "unreached", "rate": "within"}, "P1"),
+        ({"users": "failed"}, "P1"),
+        ({"users": "failed", "rate": "over"}, "P1"),
+        ({"users": "failed", "rate": "within"}, "P2"),
+        ({"users": "fallback"}, "P2"),
+        ({"users": "silent"}, "P2"),
+        ({"rate": "over", "users": "served"}, "P2"),
+        ({"health": "degraded", "users": "served", "rate": "none"}, "P3"),
+        ({"mistral": "capacity", "users": "served", "rate": "none"}, "P3"),
+        ({"trend": "up", "rate": "within"}, "P3"),
+        ({"users": "served", "rate": "none"}, "P4"),
+        ({"mistral": "unauthorized"}, None),
+        ({"health": "healthy"}, None),
+        ({"metrics": "unreachable"}, None),
+        ({}, None),
+    ],
+)
+def test_severity_goes_by_what_was_measured(answers: dict[str, str], level: str | None) -> None:
+    """The impact on users decides; where it was not measured there is no severity."""
+    rule = TREE.rule({question: Fact(word, "", "") for question, word in answers.items()})
+    assert (rule.level if rule else None) == level
+
+
+def test_each_level_has_its_time_to_respond() -> None:
+    """Worse is sooner."""
+    assert list(TREE.respond) == list(LEVELS)
+    assert len(set(TREE.respond.values())) == len(LEVELS)
+
+
+def test_the_checks_that_it_names_exist() -> None:
+    """What a verdict had left open is looked for by ids of the catalogue."""
+    known = Catalogue.load(ROOT / "checks" / "catalogue.json").entries
+    assert sorted({id_ for ids in TREE.checks.values() for id_ in ids} - known.keys()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("auth", "auth"),
+        ("401", "auth"),
+        ("rate_limited", "rate"),
+        ("RateLimitError", "rate"),
+        ("429", "rate"),
+        ("timeout", "timeout"),
+        ("ReadTimeout", "timeout"),
+        ("network", "network"),
+        ("ECONNREFUSED", "network"),
+        ("invalid", "invalid"),
+        ("422", "invalid"),
+        ("server", "server"),
+        ("503", "server"),
+        ("banana", "other"),
+        ("", "other"),
+    ],
+)
+def test_a_service_s_own_words_for_its_failures_are_understood(name: str, kind: str) -> None:
+    """By what they come to; a word that nobody knows is no kind."""
+    assert TREE.kind(name) == kind
+
+
+BROKEN = {
+    "": ('diagnosis = "key-rejected"', 'diagnosis = "key-lost"', "row 3 (key-lost): found the diagnosis key-lost"),
+    "sure": ('sure = "likely"', 'sure = "maybe"', "found sure = 'maybe', expected one of confirmed, likely, unknown"),
+    "word": ('mistral = "unauthorized"', 'mistral = "401"', "row 3 (key-rejected): found mistral = '401'"),
+    "group": ('rate = "@failing"', 'rate = "@bad"', "found the group '@bad', expected one of spared"),
+    "question": ('circuit = "open" }', 'fuse = "open" }', "found the question 'fuse'"),
+    "level": ('level = "P1"', 'level = "P0"', "severity 1: found level = 'P0', expected one of P1, P2, P3, P4"),
+    "key": ('when = { mistral = "never" }', 'when = { mistral = "never" }\nweight = 3', "found the key weight"),
+    "empty": ('when = { mistral = "never" }', "when = {}", "found an empty `when`"),
+    "questions": ('pods = "Are', 'pots = "Are', "[questions]: found others than those that are asked: pods, pots"),
+    "toml": ("[[row]]", "[[row]", "the file: found what cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("found", "put", "says"), BROKEN.values(), ids=list(BROKEN))
+def test_a_broken_tree_says_which_row_and_what_was_expected(found: str, put: str, says: str, tmp_path: Path) -> None:
+    """Whoever edits it learns where."""
+    text = FILE.read_text()
+    assert found in text
+    file = tmp_path / FILE.name
+    file.write_text(text.replace(found, put, 1))
+    with pytest.raises(TreeError, match=re.escape(says)):
+        tree(file)
