@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from fixtures.sandbox.specimen import Specimen, scenarios
 from fixtures.sandbox.specimens import incidents
 from fixtures.sandbox.world import World
 from plugins.catalogue import PHASES, Catalogue
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[1]
 FINE = {"passed", "not_applicable"}
@@ -25,11 +23,8 @@ COPIES_STAND_ON = {"resilience", "service", "provider"}
 
 
 def _run(phase: str, folder: Path, *extra: str) -> tuple[int, dict[str, object], str]:
-    command = [sys.executable, "-m", "pytest", "-m", phase, "--env", "sandbox", "--run-dir", str(folder), *extra]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=120)
-    report = json.loads((folder / "report.json").read_text())
-    return done.returncode, report, done.stdout + done.stderr
+    code, printed = warm.run(["-m", phase, "--env", "sandbox", "--run-dir", str(folder), *extra], timeout=120)
+    return code, json.loads((folder / "report.json").read_text()), printed
 
 
 @pytest.mark.parametrize("phase", PHASES)
