@@ -75,4 +75,4 @@ def test_a_scenario_breaks_what_it_names_and_nothing_else(specimen: Specimen, tm
         assert finding["reason"] == (specimen.reason if specimen.status == "unverified" else None)
     gates = any(findings[id_]["severity"] == "blocker" for id_ in specimen.breaks)
     assert code == ((1 if specimen.status == "failed" else 10) if gates else 0)
-    assert "Traceback" not in printed
+    assert "Traceback" not in printed or "-trace-" in specimen.name  # then it is one of the service's, in its log

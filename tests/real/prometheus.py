@@ -171,5 +171,8 @@ class PrometheusServer:
         return self._found_all() and all(row["health"] != "unknown" for row in (*rules, *targets))
 
     def _found_all(self) -> bool:
-        wanted = sum(len(addresses) for addresses in self._targets.values())
-        return len(self.api("targets", state="active")["activeTargets"]) == wanted
+        """Whether what it scrapes is what it was told last, and not what it was told before."""
+        wanted = [(job, address, dict(labels)) for job, rows in self._targets.items() for address, labels in rows]
+        active = [dict(row["labels"]) for row in self.api("targets", state="active")["activeTargets"]]
+        found = [(labels.pop("job"), labels.pop("instance"), labels) for labels in active]
+        return len(found) == len(wanted) and all(row in found for row in wanted)
