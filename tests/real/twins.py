@@ -174,13 +174,6 @@ TWINS: tuple[Twin, ...] = (
     ),
     _flaw("key-read-once", "needs a restart for a new key", "RES-012", "messages fail after the key was changed"),
     _flaw("dies-on-401", "has a rejection that nobody handles", "RES-001", "the service ends", "typescript"),
-    _flaw(
-        "blocked-event-loop",
-        "sleeps in its event loop",
-        "RES-001 RES-004 RES-005 RES-006 RES-007 RES-011",
-        "the liveness path fails with Mistral",
-        "typescript",
-    ),
     _flaw("sdk-debug-output", "has the SDK print each request", "RES-009", "gives away the key", "typescript"),
     _flaw(
         "key-read-once",

@@ -18,18 +18,6 @@ const FLAWS: Record<string, Flaw> = {
     return settings;
   },
 
-  /** A sleep that holds the event loop: nobody else is served meanwhile. Once for messages that fail together. */
-  "blocked-event-loop": (settings) => {
-    let until = 0;
-    afterFailures((failure, waited) => {
-      const slow = failure.kind === "timeout" || (failure.kind === "circuit_open" && waited > 400);
-      if (!slow || Date.now() < until) return;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
-      until = Date.now() + 1_500;
-    });
-    return settings;
-  },
-
   /** Every 33rd message fails by a mistake of ours: about 3 %, which nobody sees who tries it once. */
   "one-in-33": (settings) => {
     // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the `this` of each call
@@ -63,15 +51,14 @@ export async function flawed(name: string, settings: Settings): Promise<Settings
 }
 
 /** Lets `then` see each message that fails. */
-function afterFailures(then: (failure: Failure, waitedMs: number) => void): void {
+function afterFailures(then: (failure: Failure) => void): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the `this` of each call
   const good = Mistral.prototype.complete;
   Mistral.prototype.complete = async function (...call) {
-    const began = Date.now();
     try {
       return await good.apply(this, call);
     } catch (failure) {
-      if (failure instanceof Failure) then(failure, Date.now() - began);
+      if (failure instanceof Failure) then(failure);
       throw failure;
     }
   };
