@@ -30,7 +30,12 @@ CHECKS: dict[str, Callable[..., None]] = {
     "POS-013": pending,
 }
 MODULES = (postdeploy, postdeploy_stream, postdeploy_prometheus, postdeploy_pods)
-SPECIMENS = [specimen for module in MODULES for specimen in module.SPECIMENS]
+SPECIMENS = [  # one made of values tells only of the checks it names: there is no world to look at
+    specimen
+    for module in MODULES
+    for specimen in module.SPECIMENS
+    if specimen.values is None or CHECKS.keys() & set(specimen.breaks)
+]
 
 
 def test_a_healthy_world_passes(bench: Bench) -> None:
