@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PREMISES = "premises.json"  # in the run's folder: settings and clock as they were, so that a replay needs nothing else
 WAIVERS = "waivers.toml"
+PACKED = ("triage", "rollback", "rollout", "postdeploy")
+"""The phases that look at what is deployed, of which an incident pack can be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,8 @@ def _intent(config: pytest.Config, phase: str | None, environment: Environment, 
         raise pytest.UsageError(f"--notify: {phase or 'a run without a phase'} tells nobody; it goes with -m rollback")
     if notify and not Permission(config.option.allow_changes).alters(environment):
         raise pytest.UsageError("--notify: telling people is a change; allow it as well: --allow-changes --notify")
+    if config.option.bundle and phase not in PACKED:
+        raise pytest.UsageError(f"--bundle: it goes with -m {', '.join(PACKED)}; found {phase or 'no phase'}")
     steps = environment.rollout.steps
     if phase == "rollout":
         step = _whole("--step", step, f"one of {', '.join(map(str, steps))}") if step is not None else steps[0]
@@ -154,7 +158,7 @@ def _intent(config: pytest.Config, phase: str | None, environment: Environment, 
     revision = _whole("--to-revision", revision, "a number that kubectl rollout history shows") if revision else None
     if phase == "rollback" and environment.sandbox:
         revision = revision or environment.rollback.rehearsal
-    return Intent(step, revision, notify, _watched(config, phase), clock)
+    return Intent(step, revision, notify, _watched(config, phase), clock, bundle=config.option.bundle)
 
 
 def _watched(config: pytest.Config, phase: str | None) -> float | None:
@@ -235,7 +239,7 @@ def _replayed(config: pytest.Config) -> Path | None:
         raise pytest.UsageError("--replay and --scenario: a replay starts nothing; give one of the two")
     if config.option.allow_changes or config.option.confirm:
         raise pytest.UsageError("--replay and --allow-changes: a replay changes nothing; give one of the two")
-    for option in ("step", "to_revision", "notify", "watch"):
+    for option in ("step", "to_revision", "notify", "watch", "bundle"):
         if getattr(config.option, option):
             name = f"--{option.replace('_', '-')}"
             raise pytest.UsageError(f"--replay and {name}: a replay repeats what its run asked for; leave {name} out")

@@ -28,22 +28,26 @@ class Progress(Protocol):
     def stop(self) -> None: ...
 
 
-def progress(stream: TextIO, title: str, total: int, waiting: Waiting) -> Progress:
-    """The one that suits `stream`. `waiting` names the looks that are still under way, longest first."""
+def progress(stream: TextIO, title: str, total: int, waiting: Waiting, *, worded: bool = False) -> Progress:
+    """The one that suits `stream`. `waiting` names the looks that are still under way, longest first; `worded`: each
+    answer is told in words as well, so that a log needs no line of ours for it.
+    """
     if stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb":
         return Live(stream, title, total, waiting)
-    return Lines(stream)
+    return Lines(stream, silent=worded)
 
 
 class Lines:
     """A line for each answer, as a log wants it."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, *, silent: bool = False) -> None:
+        self._stream, self._silent = stream, silent
         utf = (getattr(stream, "encoding", None) or "").lower().startswith("utf")
         self._signs = SIGNS if utf else PLAIN_SIGNS
 
     def answered(self, result: Result) -> None:
+        if self._silent:
+            return
         name = f"{result.id}[{result.parameter}]" if result.parameter else result.id
         reason = f" ({result.reason})" if result.reason else ""
         self._stream.write(f"{self._signs[result.status]} {name:<28} {WORDS[result.status]}{reason}\n")

@@ -64,7 +64,8 @@ class Recording:
         if config.option.verbose < 0:
             stream = config.get_terminal_writer()._file  # noqa: SLF001 - the redacted one
             title = f"{phase or 'checks'} {opening.environment.name}"
-            self._progress = progress(stream, title, len(self.expected), looking.observer.waiting)
+            worded, waiting = phase == "triage", looking.observer.waiting
+            self._progress = progress(stream, title, len(self.expected), waiting, worded=worded)
 
     def selected(self, entries: Mapping[str, Entry]) -> None:
         """Told which checks are about to begin: where that means faults, say which, before the first is injected."""
@@ -76,7 +77,8 @@ class Recording:
         if self._phase == "triage" and self._progress is not None and self._telling is None:
             from plugins.triage.telling import Telling
 
-            self._telling = Telling(self._opening.folder, self._opening.environment, self.tell)
+            width = self._config.get_terminal_writer().fullwidth
+            self._telling = Telling(self._opening.folder, self._opening.environment, self.tell, width)
             self._telling.start()
 
     def tell(self, lines: str) -> None:

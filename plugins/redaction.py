@@ -13,12 +13,17 @@ import re
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from itertools import groupby
-from typing import Any, NamedTuple, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from plugins.forms import HIDDEN, MASKED, SHORTEST, forms, mask
 from plugins.patterns import by_pattern
+
+if TYPE_CHECKING:
+    from plugins.log_redaction import RedactedLog
+    from plugins.screening import Screen
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # A field or variable of such a name may hold a credential, which its text alone does not show.
@@ -125,6 +130,16 @@ class Redactor:
         """`file`, but everything written passes through `text` first; see `RedactedStream`."""
         return cast("TextIO", RedactedStream(file, self))
 
+    def log(self, write: Callable[[bytes], object]) -> RedactedLog:
+        """What takes a log in bytes, cut anywhere, and gives `write` the same in whole lines, masked."""
+        from plugins.log_redaction import RedactedLog
+
+        return RedactedLog(write, self)
+
+    def suspicious(self, block: bytes) -> set[int]:
+        """The numbers, from 0, of the lines of a block that may hold a secret; all others hold none."""
+        return self._compiled().screen.lines(block)
+
     def unfinished(self, text: str) -> int:
         """How many characters at the end of `text` could be the beginning of a known secret."""
         return self._compiled().unfinished(text)
@@ -169,6 +184,13 @@ class Known:
         self._regex = re.compile("|".join(part for part in (anywhere, standing) if part)) if self._masks else None
         self._sorted = sorted(self._masks)
         self._longest = max(map(len, self._masks), default=0)
+
+    @cached_property
+    def screen(self) -> Screen:
+        """What tells at once of most lines of a log that no form and no pattern is in them."""
+        from plugins.screening import Screen
+
+        return Screen(self._masks)
 
     def masked(self, text: str, found: Counter[str]) -> str:
         """`text` with each form of each value masked, and counted in `found` by kind."""
@@ -237,6 +259,11 @@ class RedactedStream:
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
+
+    @property
+    def holding(self) -> bool:
+        """Whether something was written that is held back for what may follow."""
+        return bool(self._held)
 
     def flush(self) -> None:
         with self._lock:

@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--watch", metavar="TIME", help="rollout: look again until this time is over (600, 90s, 10m)")
     group.addoption("--to-revision", metavar="N", help="rollback: the revision to go back to, or that was gone back to")
     group.addoption("--notify", action="store_true", help="send the notifications, which are drafts without it")
+    group.addoption("--bundle", action="store_true", help="leave an incident pack: evidence, logs, metrics, drafts")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -92,6 +93,14 @@ def _asks_for_checks(config: pytest.Config) -> bool:
     checks = config.rootpath / "checks"
     paths = [Path(config.invocation_params.dir, str(argument).split("::")[0]).resolve() for argument in config.args]
     return any(path == checks or checks in path.parents or path in checks.parents for path in paths)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where one phase is all that is asked for, the checks of the others are not even read: they take time to."""
+    if collection_path.parent != config.rootpath / "checks" or config.option.markexpr not in PHASES:
+        return None
+    area = AREAS.get(collection_path.name)
+    return True if area is not None and area.phase != config.option.markexpr else None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -15,7 +15,7 @@ import pytest
 
 from plugins import outcomes
 from plugins.catalogue import Catalogue, entry
-from reports.model import Entry, Result
+from reports.model import Entry, Report, Result
 
 if TYPE_CHECKING:
     from plugins.looking import Looking
@@ -87,11 +87,23 @@ class Run:
     def _redact_output(self) -> None:
         """All that is printed passes the redactor: what pytest writes, and with `-s` what anybody prints."""
         writer = self.config.get_terminal_writer()
-        writer._file = self._printed(writer._file)  # noqa: SLF001 - pytest offers no other way
+        writer._file = self._printed(self._uncaptured(writer._file))  # noqa: SLF001 - pytest offers no other way
         if self.config.option.capture == "no":
             for name in ("stdout", "stderr"):
                 redirect = {"stdout": contextlib.redirect_stdout, "stderr": contextlib.redirect_stderr}[name]
                 self._stack.enter_context(redirect(self._printed(getattr(sys, name))))
+
+    def _uncaptured(self, stream: TextIO) -> TextIO:
+        """A stream of its own to the same place: what is told while a check runs would else count as what it prints."""
+        try:
+            number = stream.fileno()
+        except (OSError, ValueError):  # no file, so pytest cannot redirect it either
+            return stream
+        stream.flush()
+        own = os.fdopen(os.dup(number), "w", buffering=1, encoding=stream.encoding, errors=stream.errors)
+        self._stack.callback(own.close)
+        self._stack.callback(setattr, self.config.get_terminal_writer(), "_file", stream)
+        return own
 
     def _printed(self, stream: TextIO) -> TextIO:
         redacted = self.redactor.stream(stream)
@@ -273,8 +285,20 @@ class Run:
         self._recording.end(session, self._pytest_status(int(exitstatus)), foreign, self.losses, self._masked)
         folder = Path(self.config.invocation_params.dir, self._allure) if self._allure else None
         report = self._recording.published(self.redactor.tree, folder)
-        session.exitstatus = report.exit_code
         self._recording.print(report)
+        session.exitstatus = self._packed(report, int(exitstatus)).exit_code
+
+    def _packed(self, report: Report, exitstatus: int) -> Report:
+        """The incident pack, where it was asked for; last of all, for whoever waits has all answers by now."""
+        if not self.opening.intent.bundle or self.opening.replay is not None:
+            return report
+        from plugins.packing import packed
+
+        writer = self.config.get_terminal_writer()
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            writer.line("No incident pack was made: the run was stopped.")
+            return report
+        return packed(report, self.opening, self.redactor, writer.line, writer.fullwidth)
 
     def _pytest_status(self, exitstatus: int) -> int:
         """pytest's own status. A file that could not be loaded is an interruption, however pytest counts it."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fixtures.observation import OBSERVATIONS, CannotObserve, decoded, read
-from reports.model import WORST_FIRST
+from reports.model import WORST_FIRST, Reading, Round, Value
+from reports.rounds import measured
+from reports.watch_chart import clock, told
 from reports.wording import SIGNS, WORDS
 
 if TYPE_CHECKING:
     from fixtures.settings import Traffic
     from fixtures.traffic import Counts
-    from plugins.watching import Round
 
 BARS = "▁▂▃▄▅▆▇█"
 MISSING = "·"
@@ -25,27 +24,12 @@ SHOWN = 30
 """Rounds that a chart shows, the newest last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One measured value of a round with its bound. `value` is None where it could not be measured."""
-
-    name: str
-    value: float | None
-    bound: float
-    unit: str
-    """"%" for shares (0 to 1), "s" for seconds."""
-
-    def document(self) -> dict[str, Any]:
-        """As JSON, which has no infinity: a value beyond all that was measured is a word."""
-        return asdict(self) | ({"value": "off scale"} if self.value is not None and math.isinf(self.value) else {})
-
-
 class Board:
     """Tells of each round in a line or two, and of what ended the watch. Times are in seconds."""
 
     def __init__(self, tell: Callable[[str], None], seconds: float, interval: float) -> None:
         self._tell = tell
-        self._history: dict[str, list[float | None]] = {}
+        self._history: dict[str, list[Value]] = {}
         self.interval = min(interval, seconds)
         self.seconds = seconds
         self.planned = 1 + math.ceil(seconds / self.interval)
@@ -61,7 +45,7 @@ class Board:
         stand = "  ".join(
             f"{SIGNS[status]} {counts[status]} {WORDS[status]}" for status in WORST_FIRST if counts[status]
         )
-        lines = [f"{_clock(found.at)}  look {found.number} of {self.planned}  {stand or 'no check answered'}"]
+        lines = [f"{clock(found.at)}  look {found.number} of {self.planned}  {stand or 'no check answered'}"]
         lines += [self._charted(reading) for reading in found.readings]
         if found.failed:
             lines += [f"  {said}" for said in found.says]
@@ -71,32 +55,20 @@ class Board:
     def _charted(self, reading: Reading) -> str:
         history = self._history.setdefault(reading.name, [])
         history.append(reading.value)
-        value, bound = _told(reading.value, reading.unit), _told(reading.bound, reading.unit)
+        value, bound = told(reading.value, reading.unit), told(reading.bound, reading.unit)
         return f"  {reading.name:<22} {value:>9} of at most {bound:<8} {chart(history, reading.bound)}"
 
 
-def chart(values: list[float | None], bound: float) -> str:
+def chart(values: list[Value], bound: float) -> str:
     """A bar for each of the newest values: the tallest stands for the bound and all above it."""
     return "".join(_bar(value, bound) for value in values[-SHOWN:])
 
 
-def _bar(value: float | None, bound: float) -> str:
-    if value is None or math.isnan(value):
+def _bar(value: Value, bound: float) -> str:
+    if value is None:
         return MISSING
-    share = value / bound if bound > 0 else math.inf
+    share = value / bound if isinstance(value, float | int) and bound > 0 else math.inf
     return BARS[max(0, min(len(BARS) - 1, math.ceil(share * len(BARS)) - 1 if math.isfinite(share) else len(BARS) - 1))]
-
-
-def _told(value: float | None, unit: str) -> str:
-    if value is None or math.isnan(value):
-        return "no data"
-    if math.isinf(value):
-        return "off scale"
-    return f"{value * 100:.2f} %" if unit == "%" else f"{value:.2f} {unit}"
-
-
-def _clock(at: str) -> str:
-    return f"{datetime.fromisoformat(at):%H:%M:%S}"
 
 
 def readings(folder: Path, traffic: Traffic) -> tuple[Reading, ...]:
@@ -119,5 +91,5 @@ def readings(folder: Path, traffic: Traffic) -> tuple[Reading, ...]:
 
 def _measured(side: str, counts: Counts | None, traffic: Traffic) -> Iterator[Reading]:
     rate, slowest = (counts.error_rate, counts.quantile(0.99)) if counts is not None else (None, None)
-    yield Reading(f"{side}: errors", rate, traffic.max_error_rate, "%")
-    yield Reading(f"{side}: latency (p99)", slowest, traffic.max_p99, "s")
+    yield Reading(f"{side}: errors", measured(rate), traffic.max_error_rate, "%")
+    yield Reading(f"{side}: latency (p99)", measured(slowest), traffic.max_p99, "s")

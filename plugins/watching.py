@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,31 +17,16 @@ from _pytest.runner import runtestprotocol
 
 from fixtures.observation import now
 from plugins import outcomes
-from plugins.watch_board import Board, Reading, readings
-from reports.model import Result, Status, worst
+from plugins.watch_board import Board, readings
+from reports.model import Reading, Result, Round, worst
+from reports.rounds import NAME as ROUNDS
 
 if TYPE_CHECKING:
     from plugins.catalogue import Catalogue
     from plugins.looking import Looking
     from plugins.opening import Opening
 
-ROUNDS = "rounds.jsonl"
 FOLDER = "rounds"
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One look at everything: when it began, and how each check stood."""
-
-    number: int
-    at: str
-    statuses: dict[str, Status]
-    failed: tuple[str, ...]
-    """Blockers that failed: they end the watch."""
-    says: tuple[str, ...]
-    """What those say."""
-    readings: tuple[Reading, ...] = ()
-    """What was measured, held against its bound."""
 
 
 def watched(looking: Looking, catalogue: Catalogue, items: Sequence[pytest.Item], tell: Callable[[str], None]) -> str:
@@ -88,8 +73,7 @@ class Watching:
         self._looking.observer.settled()
         folder, traffic = self._looking.opening.folder, self._looking.environment.traffic
         found = _summed(number, at, results, self._blockers, readings(folder, traffic))
-        document = asdict(found) | {"readings": [reading.document() for reading in found.readings]}
-        line = json.dumps(self._looking.redacted(document), ensure_ascii=False, allow_nan=False)
+        line = json.dumps(self._looking.redacted(asdict(found)), ensure_ascii=False, allow_nan=False)
         with (folder / ROUNDS).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{line}\n")
         return found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reports import evidence, journal, manifest, verdict
+from reports import evidence, journal, manifest, rounds, verdict
 from reports.diagnosis import diagnosis
 from reports.document import SCHEMA, document, report_of, text
 from reports.journal import Record
@@ -29,8 +30,14 @@ def build(folder: Path) -> Report:
     """
     record = journal.read(folder / journal.NAME)
     looks = evidence.files(folder)
-    report = _report(record, looks, _findings(record))
+    report = _watched(_report(record, looks, _findings(record)), folder)
     return verdict.worsened(report, _doubts(report, looks))
+
+
+def _watched(report: Report, folder: Path) -> Report:
+    """With the rounds of a watch, and a note where they are not all there. A verdict does not rest on them."""
+    found, problem = rounds.read(folder)
+    return replace(report, rounds=found, notes=(*report.notes, *([problem] if problem else [])))
 
 
 def _findings(record: Record) -> tuple[Finding, ...]:
@@ -193,6 +200,11 @@ def _rendered(name: str, report: Report, folder: Path) -> str:
 
         return summary.text(report)
     return text(report)
+
+
+def listed(folder: Path) -> None:
+    """Write manifest.json anew, for a file that has come to the run's folder since. Raises OSError."""
+    _replace(folder / manifest.NAME, manifest.text(folder))
 
 
 def _drafts(report: Report, folder: Path) -> None:

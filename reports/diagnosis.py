@@ -148,7 +148,7 @@ def diagnosis(document: Mapping[str, Any] | None) -> Diagnosis | None:
         path=_rows(Answer, document.get("path")),
         also=_rows(Also, document.get("also")),
         actions=_rows(Action, document.get("actions")),
-        unasked=_merged(_rows(Unasked, document.get("unasked"))),
+        unasked=merged(_rows(Unasked, document.get("unasked"))),
         before=_rows(Before, document.get("before")),
         drafts=_rows(Draft, document.get("drafts")),
         changed=_rows(Change, document.get("changed")),
@@ -173,7 +173,7 @@ def _row(kind: type[Row], value: object) -> Row:
     return kind(**{field.name: _text(given.get(field.name)) for field in fields(kind)})  # type: ignore[arg-type] # rows
 
 
-def _merged(rows: tuple[Unasked, ...]) -> tuple[Unasked, ...]:
+def merged(rows: tuple[Unasked, ...]) -> tuple[Unasked, ...]:
     """What could not be asked for one and the same reason, as one row."""
     whats: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:

@@ -38,8 +38,11 @@ def listed(id_: str) -> list[dict[str, str]]:
 def texts(report: Report) -> dict[str, str]:
     """The text of each draft that the diagnosis promises, by its file, relative to the run's folder."""
     found = diagnosis(report.triage)
-    if found is None:
-        return {}
+    return {} if found is None else composed(report, found)
+
+
+def composed(report: Report, found: Diagnosis) -> dict[str, str]:
+    """The same, of a diagnosis that may know more than the report's own."""
     above = f"{REHEARSED}\n\n" if report.environment["sandbox"] else ""
     files = [row.file for row in found.drafts if row.file in DRAFTS]
     return {file: above + "\n".join(DRAFTS[file][1](report, found)).rstrip() + "\n" for file in files}
@@ -102,9 +105,8 @@ def _timeline(report: Report, found: Diagnosis) -> list[tuple[str, str]]:
     """What changed, and this look, in the order of time. A change of unknown time comes first."""
     rows = [(escaped(row.at), escaped(row.what)) for row in found.changed]
     cause = found.title if found.confirmed else UNCONFIRMED
-    return sorted(
-        [*rows, (escaped(report.started), f"triage, {escaped(found.severity or 'not measured')}: {escaped(cause)}")]
-    )
+    look = f"{report.phase or 'checks'}, {found.severity or 'not measured'}: {cause}"
+    return sorted([*rows, (escaped(report.started), escaped(look))])
 
 
 def _gaps(found: Diagnosis) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import evidence, remedy
+from reports import evidence, remedy, watch_chart
 from reports.diagnosis import diagnosis
 from reports.inert import inert
 from reports.model import STATUSES, Finding, Observed, Report, Status
@@ -68,6 +68,7 @@ def text(report: Report, folder: Path) -> str:
     return template.render(
         report=report,
         triage=diagnosis(report.triage),
+        watch=watch_chart.watch(report.rounds),
         groups=[(*group, _of(report, group[0])) for group in GROUPS],
         areas=_areas(report.findings),
         segments=_segments(report),

@@ -21,7 +21,7 @@ def text(folder: Path) -> str:
     """The manifest of what is in `folder` now: path, sha256 and size in bytes of each file."""
     rows = [
         {"path": path, "sha256": _sha256(folder / path), "bytes": (folder / path).stat().st_size}
-        for path in _paths(folder)
+        for path in files(folder)
     ]
     return json.dumps({"schema": "1", "files": rows}, indent=1, ensure_ascii=False) + "\n"
 
@@ -29,7 +29,7 @@ def text(folder: Path) -> str:
 def differences(folder: Path) -> list[str]:
     """A sentence for each file that is missing, changed or not in the manifest. Raises `ManifestError`."""
     recorded = _recorded(folder / NAME)
-    present = set(_paths(folder))
+    present = set(files(folder))
     found = []
     for path, sha256 in recorded.items():
         if path not in present:
@@ -52,8 +52,8 @@ def _recorded(file: Path) -> dict[str, str]:
         raise ManifestError(f"{file}: found no manifest ({type(error).__name__}), expected a JSON object") from None
 
 
-def _paths(folder: Path) -> Iterator[str]:
-    """Files relative to `folder`, sorted. Hidden ones (locks) and unfinished ones are not part of a run."""
+def files(folder: Path) -> Iterator[str]:
+    """A run's files relative to `folder`, sorted. Hidden ones (locks) and unfinished ones are not part of it."""
     for file in sorted(folder.rglob("*")):
         path = file.relative_to(folder)
         hidden = any(part.startswith(".") for part in path.parts)

@@ -107,6 +107,37 @@ class Observed:
     sha256: str
 
 
+Value = float | Literal["off scale"] | None
+"""A measured value; a word for one beyond all that was measured, which JSON has no number for; None: no data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measured value of a round with its bound."""
+
+    name: str
+    """`canary: errors`: the version, then what was measured of it."""
+    value: Value
+    bound: float
+    unit: Literal["%", "s"]
+    """"%" for shares (0 to 1), "s" for seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One look at everything: when it began (RFC 3339, UTC), and how each check stood."""
+
+    number: int
+    at: str
+    statuses: dict[str, Status]
+    failed: tuple[str, ...]
+    """Blockers that failed: they end the watch."""
+    says: tuple[str, ...]
+    """What those say."""
+    readings: tuple[Reading, ...] = ()
+    """What was measured, held against its bound."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """report.json, field by field. Times are RFC 3339 in UTC, durations seconds."""
@@ -130,6 +161,8 @@ class Report:
     its check is not among those that were answered."""
     notes: tuple[str, ...] = field(default=())
     """What a reader must know beside the findings: a replay, a run cut short, a report that could not be written."""
+    rounds: tuple[Round, ...] = ()
+    """The looks of a watch, in their order: how each check stood, and what was measured."""
     triage: dict[str, Any] | None = None
     """The diagnosis, in the phase triage: what is wrong, how bad, on which answers, and what to do now."""
 

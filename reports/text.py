@@ -76,6 +76,8 @@ def _lines(report: Report, width: int, files: tuple[str, ...], chosen_by: str) -
     if files:
         yield "", ""
         yield from ((inert(path, 1000), "quiet") for path in files)
+    if found is not None:
+        yield from triage.last(found, width)
 
 
 def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Line]:

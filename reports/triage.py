@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reports.commands import folded
 from reports.diagnosis import Before, Change, Diagnosis, Unasked
 from reports.inert import inert
 from reports.model import WORST_FIRST, Finding
 from reports.prose import Line, cut, prose
 from reports.remedy import parts
-from reports.wording import SIGNS, WORDS, first_line, reason_in_words
+from reports.wording import SIGNS, WORDS, first_line, named, reason_in_words
 
 COMMAND_LINES = 20
 SEVERITIES = ("P1", "P2", "P3", "P4")
@@ -23,8 +24,24 @@ def lines(found: Diagnosis, findings: tuple[Finding, ...], width: int, folder: s
     yield from _unasked(found.unasked, width)
     yield from _before(found.before, width)
     yield from _changed(found.changed, width)
-    yield from _drafts(found, folder)
+    yield from _drafts(found, folder, width)
     yield from _answers(findings, width)
+
+
+def last(found: Diagnosis, width: int) -> Iterator[Line]:
+    """The end of the board, just above the prompt: on a small screen all else has been scrolled away by then."""
+    yield "", ""
+    if not found.incident:
+        open_ = (
+            "" if found.confirmed else f": {named([row.what.rstrip('?') for row in found.unasked], 3) or found.title}"
+        )
+        yield from prose(f"{found.level[:1].upper()}{found.level[1:]}{open_}.", width, "", style="said")
+        return
+    bad = _word(", ".join(filter(None, (found.level, found.within))), 200)
+    yield from prose(f"{bad}: {found.title} ({found.sure})", width, "", style=_style(found))
+    for action in found.actions[:1]:
+        yield from prose(action.says, width, "", "Do first: ")
+        yield from ((f"       {line}", "paste") for line in pasted(action.command, width - 7))
 
 
 def _heading(title: str, style: str = "said") -> Iterator[Line]:
@@ -35,16 +52,21 @@ def _heading(title: str, style: str = "said") -> Iterator[Line]:
 def _severity(found: Diagnosis, width: int) -> Iterator[Line]:
     level = found.level if found.severity and found.incident else found.level.upper()
     said = "  ".join(filter(None, (_word(level, 60), _word(found.within, 100))))
-    yield from _heading(cut(said, width), level if level in SEVERITIES else "said")
+    yield from _heading(cut(said, width), _style(found))
     yield from prose(found.why or "The impact on users was not measured.", width, "  ")
+
+
+def _style(found: Diagnosis) -> str:
+    return found.severity if found.incident and found.severity in SEVERITIES else "said"
 
 
 def _cause(found: Diagnosis, width: int) -> Iterator[Line]:
     yield from _heading("WHAT IS WRONG")
     yield from prose(f"{found.title} ({found.sure})", width, "  ", style="said")
     for row in found.path:
-        evidence = f" [{row.evidence}]" if row.evidence else ""
-        yield from prose(f"{row.question} {row.answer}{evidence}", width, "  ", "- ")
+        yield from prose(row.question, width, "  ", "- ") if row.question else ()
+        evidence = f"[{row.evidence}]" if row.evidence else ""
+        yield from prose(" ".join(filter(None, (row.answer, evidence))), width, "    ")
     if not found.path:
         yield "  No answer supports a cause.", ""
     for also in found.also:
@@ -55,16 +77,16 @@ def _actions(found: Diagnosis, width: int) -> Iterator[Line]:
     yield from _heading("DO NOW")
     for number, action in enumerate(found.actions, 1):
         yield from prose(action.says, width, "  ", f"{number}. ")
-        yield from ((f"       {line}", "paste") for line in pasted(action.command))
+        yield from ((f"       {line}", "paste") for line in pasted(action.command, width - 7))
     if not found.actions:
         yield "  Nothing is written down for this: escalate.", ""
     if found.runbook:
         yield from prose(f"{found.runbook} says what to check, and when to escalate.", width, "  ", style="quiet")
 
 
-def pasted(command: str) -> list[str]:
-    """The lines of a command, whole: none is wrapped. What is longer than any command is cut, and says so."""
-    found = inert(command).expandtabs(4).splitlines()
+def pasted(command: str, width: int = 10_000) -> list[str]:
+    """The lines of a command: folded as a shell allows, never wrapped. What is longer than any is cut, and says so."""
+    found = folded(inert(command).expandtabs(4), width)
     left = len(found) - COMMAND_LINES
     return found if left <= 0 else [*found[:COMMAND_LINES], f"# and {left} more lines in report.json"]
 
@@ -96,13 +118,13 @@ def _changed(rows: tuple[Change, ...], width: int) -> Iterator[Line]:
         yield from prose(f"{row.at}  {row.what}", width, "  ", "- ")
 
 
-def _drafts(found: Diagnosis, folder: str) -> Iterator[Line]:
+def _drafts(found: Diagnosis, folder: str, width: int) -> Iterator[Line]:
     yield from _heading("DRAFTS, NOT SENT") if found.drafts else ()
-    margin = max((len(_word(row.what, 40)) for row in found.drafts), default=0) + 2
-    for row in found.drafts:
-        # A path is to be copied, so it stays whole.
-        file = f"{folder}/{row.file}" if folder else row.file
-        yield f"  {_word(row.what, 40):<{margin}}{_word(file, 1000)}", "quiet"
+    files = {_word(f"{folder}/{row.file}" if folder else row.file, 1000): _word(row.what, 40) for row in found.drafts}
+    margin = max(map(len, files.values()), default=0) + 2
+    # A path is to be copied, so it stays whole: where there is no room for its title, it says by itself what it is.
+    titled = margin + max(map(len, files), default=0) + 2 <= width
+    yield from ((f"  {what:<{margin}}{file}" if titled else f"  {file}", "quiet") for file, what in files.items())
 
 
 def _answers(findings: tuple[Finding, ...], width: int) -> Iterator[Line]:

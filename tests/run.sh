@@ -18,8 +18,12 @@ fi
 missing=""
 command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$missing prometheus"
 command -v chromium >/dev/null || missing="$missing chromium"
+command -v tmux >/dev/null || missing="$missing tmux"
+command -v less >/dev/null || missing="$missing less"
 command -v git >/dev/null || missing="$missing git"
 command -v kubectl >/dev/null || missing="$missing kubernetes-client"
+command -v ip >/dev/null || missing="$missing iproute2"
+command -v nft >/dev/null || missing="$missing nftables"
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing$missing"
     apt-get update -qq

@@ -16,6 +16,7 @@ import pytest
 
 from fixtures.observation import digest
 from fixtures.sandbox.world import World, started
+from tests import warm
 from tests.environments import ROOT, environments
 from tests.plugins.counting import Counting
 
@@ -57,15 +58,24 @@ class Outcome:
         return {row["id"]: row for row in self.report["findings"] if row["status"] == status}
 
 
-def run(config: Path, run_dir: Path, *arguments: str, **variables: str) -> Outcome:
+def run(config: Path, run_dir: Path, *arguments: str) -> Outcome:
+    code, printed = warm.run([f"--config={config}", f"--run-dir={run_dir}", *arguments], timeout=180)
+    return Outcome(code, printed, _report(run_dir))
+
+
+def _run_anew(config: Path, run_dir: Path, *arguments: str, **variables: str) -> Outcome:
+    """In a new interpreter, which looks at its variables as it starts."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     command = [sys.executable, "-m", "pytest", f"--config={config}", f"--run-dir={run_dir}", *arguments]
     done = subprocess.run(
         command, cwd=ROOT, env=inherited | variables, capture_output=True, text=True, check=False, timeout=180
     )
+    return Outcome(done.returncode, done.stdout + done.stderr, _report(run_dir))
+
+
+def _report(run_dir: Path) -> dict[str, Any]:
     file = run_dir / "report.json"
-    report = json.loads(file.read_text()) if file.exists() else {}
-    return Outcome(done.returncode, done.stdout + done.stderr, report)
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 def small(folder: Path, name: str, tier: str, **resilience: str) -> Path:
@@ -157,7 +167,7 @@ def test_the_real_provider_is_no_fault_server(tmp_path: Path, url: str) -> None:
     (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
     budgets = {"deadline": "1", "breaker_reset": "1", "recovery": "3"}
     config = small(tmp_path / "config", "staging", "staging", url=counting.url, fault_server=json.dumps(url), **budgets)
-    done = run(
+    done = _run_anew(
         config,
         tmp_path / "run",
         *("-m", "resilience", "--env", "staging", "--allow-changes"),

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +17,7 @@ from fixtures.sandbox.running import Running
 from fixtures.sandbox.specimens.notifications import EVENT
 from fixtures.sandbox.world import World, started
 from fixtures.settings import load
+from tests import warm
 from tests.environments import ROOT, environments
 
 ASKED = ("--allow-changes", "--to-revision", "1")
@@ -36,16 +34,13 @@ class Desk:
 
     def run(self, name: str, *arguments: str) -> tuple[int, dict[str, Any]]:
         folder = self.folder / name
-        command = [sys.executable, "-m", "pytest", "-m", "rollback", f"--run-dir={folder}", *arguments]
+        command = ["-m", "rollback", f"--run-dir={folder}", *arguments]
         if "--replay" not in arguments:
             command += ["--env", "staging", f"--config={self._config}"]
-        variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-        done = subprocess.run(
-            command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=120
-        )
-        self.printed += done.stdout + done.stderr
+        code, printed = warm.run(command, timeout=120)
+        self.printed += printed
         report = folder / "report.json"
-        return done.returncode, json.loads(report.read_text()) if report.exists() else {}
+        return code, json.loads(report.read_text()) if report.exists() else {}
 
     def told(self) -> list[str]:
         return sorted(channel for channel, _ in self.receivers.messages)
@@ -114,11 +109,8 @@ def test_a_setting_that_cannot_be_used_is_refused_without_being_shown(tmp_path: 
     folder.mkdir()
     (folder / "base.toml").write_text('[service]\nname = "chat"\n')
     (folder / "staging.toml").write_text(f'tier = "staging"\n[notifications]\n{line}\n')
-    command = [sys.executable, "-m", "pytest", "-m", "rollback", "--env", "staging", f"--config={folder}"]
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=60)
-    printed = done.stdout + done.stderr
-    assert done.returncode == 4
+    code, printed = warm.run(["-m", "rollback", "--env", "staging", f"--config={folder}"], timeout=60)
+    assert code == 4
     assert f"staging.toml: notifications.{line.split()[0]}: found {found}" in printed
     assert "abcdefgh" not in printed
 

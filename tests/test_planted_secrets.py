@@ -34,6 +34,7 @@ import pytest
 
 from fixtures.sandbox.running import REVISION, Running
 from fixtures.sandbox.world import World, started
+from tests import warm
 from tests.environments import ROOT, environments, recorded
 
 WINDOW = 16
@@ -289,21 +290,19 @@ def _run(world: World, planted: Canaries, phase: str, folder: Path, *options: st
         environments(config, settings, "planted")
         if "--allow-changes" not in options:
             recorded(config, revision, "planted", by=f"ada, with {planted.key}")
-        command = [sys.executable, "-m", "pytest", "-m", phase, "--env", "planted", f"--config={config}"]
+        command = ["-m", phase, "--env", "planted", f"--config={config}"]
         command += ["--run-dir", str(folder / "run"), f"--alluredir={folder / 'allure'}", *options]
         variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         variables |= {"SOME_API_TOKEN": planted.token, "TMPDIR": str(temporary)}
-        done = subprocess.run(
-            command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=180
-        )
+        code, printed = warm.run(command, timeout=180, variables=variables)
         noted = running.repository / "keys.txt"
         keys = [line.split() for line in noted.read_text().splitlines()] if noted.exists() else []
     made = {"run": folder / "run", "allure": folder / "allure", "temporary": temporary}
     if "--allow-changes" in options:
         made["record"] = config / "records"
     return Outcome(
-        code=done.returncode,
-        printed=done.stdout + done.stderr,
+        code=code,
+        printed=printed,
         report=json.loads((folder / "run" / "report.json").read_text()),
         left={name: [file for file in place.rglob("*") if file.is_file()] for name, place in made.items()},
         keys={f"key {number} of {process}": key for number, (process, key) in enumerate(keys, 1)},

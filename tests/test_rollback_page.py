@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from fixtures.sandbox.specimen import scenarios
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "rollback.md").read_text("utf-8")
 
 
 def run(folder: Path, *extra: str) -> str:
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    command = [sys.executable, "-m", "pytest", f"--run-dir={folder}", "--env", "sandbox", *extra]
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=120)
-    return done.stdout
+    return warm.run([f"--run-dir={folder}", "--env", "sandbox", *extra], timeout=120)[1]
 
 
 def test_a_rollback_that_does_not_end_well_is_told_of_as_shown(tmp_path: Path) -> None:

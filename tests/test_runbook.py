@@ -16,7 +16,7 @@ from plugins.triage.runbook import FOLDER, PLACEHOLDERS, SECTIONS, Page, Step, a
 ROOT = Path(__file__).resolve().parents[1]
 DIAGNOSES = tomllib.loads((ROOT / "plugins" / "triage" / "tree.toml").read_text("utf-8"))["diagnoses"]
 PAGES = sorted(file.stem for file in FOLDER.glob("*.md"))
-PROGRAMS = {".venv/bin/python", "curl", "date", "env", "getent", "kubectl", "openssl", "printf", "read", "sleep"}
+PROGRAMS = {".venv/bin/python", "curl", "date", "env", "getent", "kubectl", "openssl", "printf", "read"}
 NAMES = {
     "environment": "production",
     "namespace": "chat",
@@ -128,6 +128,15 @@ def test_a_page_shows_nobody_the_key(id_: str) -> None:
     used = re.findall(r".{0,40}\$\{key_variable\}.{0,20}", found)
     ways = ("Bearer ${key_variable}", 'printf %s "${key_variable}" |')
     assert [use for use in used if not any(way in use for way in ways)] == []
+
+
+@pytest.mark.parametrize("id_", PAGES)
+def test_the_key_is_in_the_shell_before_it_is_used(id_: str) -> None:
+    """A page is followed from its top: no command of it has to be gone back for."""
+    found = commands(page(id_))
+    using = [number for number, command in enumerate(found) if "${key_variable}" in command]
+    read = [number for number, command in enumerate(found) if command == "read -rs {key_variable}"]
+    assert not using or read[0] < using[0]
 
 
 @pytest.mark.parametrize("id_", PAGES)

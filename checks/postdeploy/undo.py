@@ -11,23 +11,23 @@ from plugins.catalogue import Offender, check
     "POS-011",
     severity="blocker",
     remedy="""
-    See what is kept, make what is missing, and give whoever is on call the right to undo. A Deployment keeps as many
-    earlier revisions as its `revisionHistoryLimit` says (10 where it says nothing):
+    See what is kept, make what is missing, and give whoever is on call the right to undo; rollback.who says who that
+    is. A Deployment keeps as many earlier revisions as its `revisionHistoryLimit` says (10 where it says nothing):
 
         kubectl rollout history deployment/NAME -n NAMESPACE
-        kubectl auth can-i patch deployments/NAME -n NAMESPACE
+        kubectl auth can-i patch deployments/NAME -n NAMESPACE --as=anybody --as-group=GROUP
         kubectl patch deployment NAME -n NAMESPACE -p '{"spec": {"revisionHistoryLimit": 10}}'
     """,
 )
 def test_the_deployment_can_be_undone(way_back: WayBack) -> None:
-    """It can be rolled back right now: to an earlier revision that can still run, by whoever runs this."""
+    """It can be rolled back right now: to an earlier revision that can still run, by whoever would do it."""
     assert [*_held_up(way_back), *_unrunnable(way_back)] == []
 
 
 def _held_up(way_back: WayBack) -> list[Offender]:
     rows = [
         (way_back.paused, "its rollout is paused", "nothing can be undone before it is resumed"),
-        (not way_back.allowed, "who runs this may not undo it", "no right to patch deployments.apps"),
+        (not way_back.allowed, f"{way_back.who} may not undo it", "no right to patch deployments.apps"),
         (way_back.earlier is None, "there is no earlier revision to go back to", "no ReplicaSet of another template"),
     ]
     return [Offender(what, way_back.of, found) for wrong, what, found in rows if wrong]

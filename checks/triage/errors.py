@@ -38,6 +38,7 @@ def excess(rates: ErrorRates, bound: float) -> list[Offender]:
         return []
     kinds = sorted(((count, kind) for kind, count in rates.kinds.items() if count >= 0.5), reverse=True)
     before = "" if rates.rate_before is None else f" ({rates.rate_before:.1%} before)"
-    where = f"{rates.errors:.0f} of {rates.requests:.0f} calls in {rates.window:g} s"
+    errors = min(rates.errors, rates.requests)  # either is extrapolated by itself
+    where = f"{errors:.0f} of {rates.requests:.0f} calls in {rates.window:g} s"
     whole = Offender("calls fail", where, f"{rates.rate:.1%}{before}", f"at most {bound:.1%}")
     return [whole, *(Offender("failed so", kind, f"{count:.0f} calls") for count, kind in kinds)]

@@ -56,7 +56,7 @@ def test_mistral_answers_us(mistral_reply: MistralReply) -> None:
 def unanswered(reply: MistralReply) -> list[Offender]:
     """What is wrong with either call. Raises `CannotObserve` where that cannot be told."""
     calls = [call for call in (reply.chat, reply.models) if call is not None]
-    wrong = [_offender(call) for call in calls if call.kind not in (*FINE, "settings")]
+    wrong = [_offender(call) for call in calls if call.tells and call.kind not in FINE]
     if not wrong:
         _all_asked(reply, calls)
     return wrong
@@ -68,8 +68,9 @@ def _offender(call: Call) -> Offender:
 
 def _all_asked(reply: MistralReply, calls: list[Call]) -> None:
     for call in calls:
-        if call.kind == "settings":
-            raise CannotObserve("not_configured", call.message, remedy=call.remedy)
+        if not call.tells:
+            reason = call.reason or "not_configured"
+            raise CannotObserve(reason, call.message, remedy=call.remedy)  # type: ignore[arg-type] # one of ours
     for row in reply.unasked:
         reached = f" (without the key {reply.host} answers)" if reply.models.kind in FINE else ""
         raise CannotObserve(row.reason, f"{row.message}{reached}", remedy=row.remedy)  # type: ignore[arg-type] # one of ours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fixtures.observation import CannotObserve
@@ -35,12 +36,25 @@ def test_our_service_says_that_it_is_healthy(own_health: OwnHealth) -> None:
 
 
 def unwell(own: OwnHealth) -> list[Offender]:
-    """What is wrong with it. Raises `CannotObserve` where it could not be asked."""
-    if own.health.kind == "settings":
-        raise CannotObserve("not_configured", own.health.message, remedy=own.health.remedy)
-    said = f"{own.health.message}, {f'it says {own.said!r}' if own.said else 'and does not say how it is'}"
-    rows = [(f"the service is {own.state}", own.health.asked, said, own.state != "healthy")]
-    rows += [("its circuit is open", own.health.asked, "open", own.circuit == "open")]
+    """What is wrong with it. Raises `CannotObserve` where nothing is, but not all of it could be asked."""
+    wrong = [Offender(what, where, found) for what, where, found, wrong in _rows(own) if wrong]
+    if not wrong:
+        _all_asked(own)
+    return wrong
+
+
+def _rows(own: OwnHealth) -> Iterator[tuple[str, str, str, bool]]:
+    """What may be wrong, where, what was found, and whether it is."""
+    if own.health.tells:
+        said = f"{own.health.message}, {f'it says {own.said!r}' if own.said else 'and does not say how it is'}"
+        yield f"the service is {own.state}", own.health.asked, said, own.state != "healthy"
+        yield "its circuit is open", own.health.asked, "open", own.circuit == "open"
     if own.users is not None and own.message is not None:
-        rows += [(USERS.get(own.users, ""), own.message.asked, own.message.message, own.users != "served")]
-    return [Offender(what, where, found) for what, where, found, wrong in rows if wrong]
+        yield USERS.get(own.users, ""), own.message.asked, own.message.message, own.users != "served"
+
+
+def _all_asked(own: OwnHealth) -> None:
+    for call in (own.health, own.message):
+        if call is not None and not call.tells:
+            reason = call.reason or "not_configured"
+            raise CannotObserve(reason, call.message, remedy=call.remedy)  # type: ignore[arg-type] # one of ours

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from fixtures.observation import OBSERVATIONS, CannotObserve, decoded, read
 from plugins.triage.tree import Fact, Tree
+from reports.wording import plural
 
 if TYPE_CHECKING:
     from fixtures.settings import Environment
-    from fixtures.triage.calls import Limits
+    from fixtures.triage.calls import Call, Limits
     from fixtures.triage.log import ErrorLog
     from fixtures.triage.mistral import MistralReply
     from fixtures.triage.rates import ErrorRates
@@ -90,9 +91,9 @@ def _seen(folder: Path, name: str, found: Answers) -> Any:
 
 def _mistral(reply: MistralReply) -> Told:
     for question, call in (("mistral", reply.call), ("models", reply.models)):
-        unproven = question == "mistral" and reply.chat is None and call.kind in ("ok", "slow")
-        if call.kind != "settings":  # it could not be put: no answer
-            yield question, "reachable" if unproven else call.kind, f"{call.asked}: {call.message}"
+        unproven = question == "mistral" and call is not reply.chat and call.kind in ("ok", "slow", "forbidden")
+        if call.tells:
+            yield question, "reachable" if unproven else call.kind, _called(call)
     if reply.listed is not None:
         there = "is in the list" if reply.listed else "is not in the list"
         retires = f", and retires on {reply.retires}" if reply.retires else ""
@@ -101,6 +102,15 @@ def _mistral(reply: MistralReply) -> Told:
         limits = reply.call.limits
         left = f"{limits.requests_left} of {limits.requests} requests"
         yield "bucket", bucket, f"{left} and {limits.tokens_left} of {limits.tokens} tokens are left of this minute"
+
+
+def _called(call: Call) -> str:
+    return f"{call.asked}: {_outcome(call)}"
+
+
+def _outcome(call: Call) -> str:
+    """What came of it. Where nothing did, the message names its request by itself: `the service (GET URL): refused`."""
+    return call.message.partition(f"({call.asked}): ")[2] or call.message
 
 
 def _bucket(limits: Limits) -> str:
@@ -113,16 +123,16 @@ def _bucket(limits: Limits) -> str:
 
 
 def _own(own: OwnHealth) -> Told:
-    if own.health.kind != "settings":
+    if own.health.tells:
         says = f", it says {own.said!r}" if own.said else ""
-        yield "health", own.state, f"{own.health.asked}: {own.health.message}{says}"
+        yield "health", own.state, f"{_called(own.health)}{says}"
     if own.mistral is not None:
         word = "healthy" if own.mistral else "unhealthy"
         yield "upstream", word, f"our service says that Mistral is {word}"
     if own.circuit is not None:
         yield "circuit", own.circuit, f"our service says that its circuit is {own.circuit}"
     if own.users is not None and own.message is not None:
-        yield "users", own.users, f"one message was {_MESSAGE[own.users]} ({own.message.message})"
+        yield "users", own.users, f"one message was {_MESSAGE[own.users]} ({_outcome(own.message)})"
     word = "declared" if own.fallback_declared else "undeclared"
     yield "fallback", word, f"in the settings a fallback is {word}"
 
@@ -140,7 +150,7 @@ def _rates(rates: ErrorRates, environment: Environment, tree: Tree) -> Told:
     yield "rate", _word(rates, environment), rate_says(rates)
     if rates.rate is not None and rates.rate_before is not None:
         up = rates.rate > max(2 * rates.rate_before, rates.rate_before + 0.01)
-        yield "trend", "up" if up else "same", f"{rates.rate_before:.1%} in the {rates.before / 60:g} min before"
+        yield "trend", "up" if up else "same", f"{rates.rate_before:.1%} in the {_span(rates.before)} before"
     if kind := _kind(rates, tree):
         yield "kind", kind[0], kind[1]
     if rates.circuit is not None:
@@ -150,8 +160,13 @@ def _rates(rates: ErrorRates, environment: Environment, tree: Tree) -> Told:
 
 def rate_says(rates: ErrorRates) -> str:
     if rates.rate is None:
-        return f"not one call in the last {rates.window / 60:g} min"
-    return f"{rates.errors:.0f} of {rates.requests:.0f} calls failed in {rates.window / 60:g} min ({rates.rate:.1%})"
+        return f"not one call in the last {_span(rates.window)}"
+    errors = min(rates.errors, rates.requests)  # either is extrapolated by itself
+    return f"{errors:.0f} of {rates.requests:.0f} calls failed in {_span(rates.window)} ({rates.rate:.1%})"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:.3g} min"
 
 
 def _word(rates: ErrorRates, environment: Environment) -> str:
@@ -183,7 +198,8 @@ def _log(log: ErrorLog, tree: Tree) -> Told:
     if not log.errors and not whole:
         return
     total = sum(row.count for row in log.errors)
-    yield "log", "errors" if log.errors else "quiet", f"{total} errors of {len(log.errors)} kinds in {log.lines} lines"
+    found = f"{plural(total, 'error')} of {plural(len(log.errors), 'kind')}" if log.errors else "no error"
+    yield "log", "errors" if log.errors else "quiet", f"{found} in {plural(log.lines, 'line')}"
     for question, pattern in tree.said.items():
         row = next((row for row in log.errors if pattern.search(f"{row.text} {row.sample}")), None)
         if row is not None:

@@ -26,25 +26,30 @@ def before(opening: Opening, checks: Collection[str]) -> list[dict[str, str]]:
 
     Reports of others, broken ones, and those from after this run's clock are passed over.
     """
-    runs = opening.environment.triage.runs or opening.folder.absolute().parent
     last: dict[str, tuple[str, dict[str, Any]]] = {}
-    for name, report in _reports(runs, opening.folder.name):
+    for name, report in reports(earlier(opening), opening.folder.name):
         if last.keys() == set(PHASES):
             break
         phase = report.get("phase")
-        if phase in PHASES and phase not in last and _ours(report, opening):
+        if phase in PHASES and phase not in last and ours(report, opening):
             last[str(phase)] = name, report
     return [row for phase in PHASES if phase in last for row in _left_open(*last[phase], checks)]
 
 
-def _ours(report: dict[str, Any], opening: Opening) -> bool:
+def earlier(opening: Opening) -> Path:
+    """The folder with the folders of earlier runs."""
+    return opening.environment.triage.runs or opening.folder.absolute().parent
+
+
+def ours(report: dict[str, Any], opening: Opening) -> bool:
+    """Whether a report is on this environment, and not from after this run's clock."""
     environment, started = report.get("environment"), report.get("started")
     named = environment.get("name") if isinstance(environment, dict) else None
     return named == opening.environment.name and isinstance(started, str) and started <= opening.clock
 
 
-def _reports(runs: Path, own: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The reports in the folders of `runs`, those that were written last first."""
+def reports(runs: Path, own: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The reports in the folders of `runs`, those that were written last first; but for the folder `own`."""
     for _, folder in heapq.nlargest(RUNS, _dated(runs, own)):
         report = _read(folder / "report.json")
         if report is not None:

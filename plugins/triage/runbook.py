@@ -85,7 +85,7 @@ def actions(id_: str, names: Mapping[str, str | None], folder: Path = FOLDER) ->
     except RunbookError as error:
         return [{"says": f"{error}. Mend the page; until then escalate.", "command": ""}]
     over = [Step(f"Over when: {step.says}", step.commands) for step in found.sections["Over when"]]
-    return [_filled(step, names) for step in (*found.sections["Do"], *over)]
+    return [filled(step, names) for step in (*found.sections["Do"], *over)]
 
 
 def public(id_: str, folder: Path = FOLDER) -> str:
@@ -94,6 +94,18 @@ def public(id_: str, folder: Path = FOLDER) -> str:
         return page(id_, folder).public
     except RunbookError:  # said by `actions`, where it matters more
         return ""
+
+
+def filled(step: Step, known: Mapping[str, str | None]) -> dict[str, str]:
+    """A step with the names in, as `actions` gives them."""
+    command = "\n".join(step.commands)
+    says = _PLACEHOLDER.sub(lambda found: _plain(found, known), step.says)
+    unknown = [name for name in dict.fromkeys(_PLACEHOLDER.findall(command)) if _quoted(name, known) is None]
+    if unknown:
+        told = " and ".join(f"{{{name}}}" for name in unknown)
+        where = ", ".join(dict.fromkeys(PLACEHOLDERS[name] for name in unknown))
+        says = f"{says} Fill in {told} yourself: not told by {where}."
+    return {"says": says, "command": _PLACEHOLDER.sub(lambda found: _quoted(found[1], known) or found[0], command)}
 
 
 def names(environment: Environment) -> dict[str, str | None]:
@@ -213,17 +225,6 @@ def _commands(lines: Iterable[str]) -> list[str]:
             found[-1] += f"\n{line}"
         goes_on = bool(found) and line.endswith("\\")
     return found
-
-
-def _filled(step: Step, known: Mapping[str, str | None]) -> dict[str, str]:
-    command = "\n".join(step.commands)
-    says = _PLACEHOLDER.sub(lambda found: _plain(found, known), step.says)
-    unknown = [name for name in dict.fromkeys(_PLACEHOLDER.findall(command)) if _quoted(name, known) is None]
-    if unknown:
-        told = " and ".join(f"{{{name}}}" for name in unknown)
-        where = ", ".join(dict.fromkeys(PLACEHOLDERS[name] for name in unknown))
-        says = f"{says} Fill in {told} yourself: not told by {where}."
-    return {"says": says, "command": _PLACEHOLDER.sub(lambda found: _quoted(found[1], known) or found[0], command)}
 
 
 def _plain(found: re.Match[str], known: Mapping[str, str | None]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from plugins.triage.answers import ASKED, answers
 from plugins.triage.tree import TreeError, tree
 from reports.inert import inert
+from reports.prose import prose
 
 if TYPE_CHECKING:
     from fixtures.settings import Environment
@@ -28,10 +29,13 @@ LONGEST = 300
 
 
 class Telling:
-    """A thread that tells of each look once its evidence is there. `tell` takes whole lines, from any thread."""
+    """A thread that tells of each look once its evidence is there, in lines of at most `width` columns.
 
-    def __init__(self, folder: Path, environment: Environment, tell: Callable[[str], object]) -> None:
-        self._folder, self._environment, self._tell = folder, environment, tell
+    `tell` takes whole lines, from any thread.
+    """
+
+    def __init__(self, folder: Path, environment: Environment, tell: Callable[[str], object], width: int = 80) -> None:
+        self._folder, self._environment, self._tell, self._width = folder, environment, tell, width
         self._left = list(ASKED)
         self._over = threading.Event()
         self._began = time.monotonic()
@@ -58,10 +62,11 @@ class Telling:
         there = [name for name in self._left if (self._folder / "observations" / f"{name}.json").exists()]
         for name in there:
             self._left.remove(name)
-            seconds = time.monotonic() - self._began
-            self._tell("".join(f"{seconds:4.1f} s  {line}\n" for line in self._lines(name)))
+            after = f"{time.monotonic() - self._began:4.1f} s  "
+            told = (line for said in self._said(name) for line, _ in prose(said, self._width, "", after))
+            self._tell("".join(f"{line}\n" for line in told))
 
-    def _lines(self, name: str) -> Iterator[str]:
+    def _said(self, name: str) -> Iterator[str]:
         found = answers(self._folder, self._environment, tree())
         facts = (found.facts[question] for question in TOLD if question in found.facts)
         said = [fact.says for fact in facts if fact.evidence == f"observations/{name}.json"]

@@ -13,10 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.benchmarks import canary, resilience
+from tests.benchmarks.bundle import bundle
 from tests.benchmarks.fault_server import fault_server
 from tests.benchmarks.logs import logs
 from tests.benchmarks.process import ROOT, Measured, timed
 from tests.benchmarks.synthetic import synthetic
+from tests.benchmarks.triage import postdeploy, triage
 from tests.environments import environments, recorded
 
 RUNS = 5
@@ -26,9 +28,12 @@ LATENCY = 0.15  # seconds added to each answer of the sandbox
 def main() -> int:
     start_up()
     preflight()
+    postdeploy()
+    triage()
     growth()
     fault_server()
     logs()
+    bundle()
     resilience.main()
     canary.main()
     return 0

@@ -30,12 +30,18 @@ def timed(command: list[str], folder: Path, **variables: str) -> Measured:
 
 def measured(command: list[str], folder: Path, **variables: str) -> Measured:
     """Run `command` in `folder`, its output thrown away, however it ends."""
-    strange = {"CI", "PYTHONDONTWRITEBYTECODE"}  # what is compiled once is not compiled again
-    kept = {name: value for name, value in os.environ.items() if name not in strange} | variables
     nowhere = subprocess.DEVNULL
     started = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, env=kept, stdin=nowhere, stdout=nowhere, stderr=nowhere) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(**variables), stdin=nowhere, stdout=nowhere, stderr=nowhere
+    ) as process:
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
     return Measured(wall, usage.ru_maxrss * 1024, process.returncode)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The variables of this process for one that is timed, and these."""
+    strange = {"CI", "PYTHONDONTWRITEBYTECODE"}  # what is compiled once is not compiled again
+    return {name: value for name, value in os.environ.items() if name not in strange} | variables

@@ -40,8 +40,12 @@ DENIED = Unasked("a thing", "denied", "may not get it", "Allow it.")
 
 
 def reply(kind: Kind = "ok", chat: Kind | None = "ok", *unasked: Unasked) -> MistralReply:
-    said = None if chat is None else replace(OK, kind=chat)
-    return MistralReply("api.mistral.ai", "m", replace(OK, kind=kind), said, True, None, unasked)
+    said = None if chat is None else call(chat)
+    return MistralReply("api.mistral.ai", "m", call(kind), said, True, None, unasked)
+
+
+def call(kind: Kind) -> Call:
+    return replace(OK, kind=kind, reason="timeout" if kind == "hurried" else None)
 
 
 def own(**changed: Any) -> OwnHealth:
@@ -53,7 +57,7 @@ def rates(**changed: Any) -> ErrorRates:
 
 
 def log(*errors: Signature, logs: int = 2, unasked: tuple[Unasked, ...] = ()) -> ErrorLog:
-    return ErrorLog("Deployment chat/chat", 2, 2, None, "2026-01-01T00:00:00Z", logs, 9, errors, unasked)
+    return ErrorLog("Deployment chat/chat", 2, 2, None, 600.0, logs, 9, errors, unasked)
 
 
 SIGNATURE = Signature("boom", "error", 3, "", "", "boom 1", "chat-1/chat, line 4")
@@ -77,7 +81,7 @@ def test_a_specimen_breaks_what_it_names_and_nothing_else(bench: Bench, specimen
             assert found.status == "passed", (id_, found.message)
 
 
-@pytest.mark.parametrize("kind", sorted(set(get_args(Kind)) - {*FINE, "settings"}))
+@pytest.mark.parametrize("kind", sorted(set(get_args(Kind)) - {*FINE, "settings", "hurried"}))
 def test_every_way_not_to_answer_is_said_in_words(kind: Kind) -> None:
     """A kind without words, or one that passes, would be a silence taken for an answer."""
     (found,) = unanswered(reply("ok", kind))
@@ -92,6 +96,8 @@ def test_every_way_not_to_answer_is_said_in_words(kind: Kind) -> None:
         (reply("ok", None, DENIED), "denied"),
         (reply("settings", None), "not_configured"),
         (reply("ok", "settings"), "not_configured"),
+        (reply("reachable", "hurried"), "timeout"),
+        (reply("hurried", None), "timeout"),
     ],
 )
 def test_mistral_half_asked_is_no_pass(given: MistralReply, reason: str) -> None:
@@ -129,10 +135,25 @@ def test_a_service_that_is_well_passes(given: OwnHealth) -> None:
     assert unwell(given) == []
 
 
-def test_a_service_that_cannot_be_asked_is_no_pass() -> None:
-    """A URL that is none is nobody's health."""
-    with pytest.raises(CannotObserve):
-        unwell(own(health=replace(OK, kind="settings")))
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (own(health=call("settings")), "not_configured"),
+        (own(health=call("hurried"), state="down"), "timeout"),
+        (own(message=call("hurried"), users=None), "timeout"),
+        (own(message=call("settings"), users=None), "not_configured"),
+    ],
+)
+def test_a_service_that_cannot_be_asked_is_no_pass(given: OwnHealth, reason: str) -> None:
+    """A URL that is none is nobody's health, and a call that had no time says nothing."""
+    with pytest.raises(CannotObserve) as caught:
+        unwell(given)
+    assert caught.value.reason == reason
+
+
+def test_what_is_wrong_with_the_service_outweighs_what_was_not_asked() -> None:
+    """A message that fails is told, also where the health had no time to be."""
+    assert unwell(own(health=call("hurried"), state="down", users="failed")) != []
 
 
 def test_an_error_rate_is_told_by_kind_the_most_frequent_first() -> None:

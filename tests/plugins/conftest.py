@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PROBES = '''
@@ -166,12 +168,16 @@ class Suite:
         command = [sys.executable, "-m", "plugins.catalogue"]
         subprocess.run(command, cwd=self.path, env=self.variables, check=True, capture_output=True)
 
-    def start(self, *arguments: str, **variables: str) -> tuple[subprocess.Popen[str], Path]:
+    def _command(self, *arguments: str) -> tuple[list[str], Path]:
         self.runs += 1
         folder = self.path / f"run-{self.runs}"
-        command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "--run-dir", str(folder), *arguments]
+        return ["-p", "no:randomly", "--run-dir", str(folder), *arguments], folder
+
+    def start(self, *arguments: str, **variables: str) -> tuple[subprocess.Popen[str], Path]:
+        """In a new process, which may be sent signals."""
+        command, folder = self._command(*arguments)
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "pytest", *command],
             cwd=self.path,
             env=self.variables | variables,
             stdin=subprocess.DEVNULL,
@@ -184,15 +190,11 @@ class Suite:
         return process, folder
 
     def run(self, *arguments: str, **variables: str) -> Outcome:
-        process, folder = self.start(*arguments, **variables)
-        try:
-            printed, _ = process.communicate(timeout=120)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        command, folder = self._command(*arguments)
+        done = warm.ended(command, timeout=120, variables=self.variables | variables, folder=self.path)
         file = folder / "report.json"
         report = json.loads(file.read_text()) if file.exists() else {}
-        return Outcome(process.returncode, printed, folder, report)
+        return Outcome(done.code, done.printed, folder, report)
 
 
 @pytest.fixture

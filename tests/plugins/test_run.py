@@ -189,6 +189,15 @@ def test_a_lost_check_is_not_run(
     assert done.report["verdict"] != "GO"
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_phase_does_without_the_checks_of_the_others(suite: Suite, workers: tuple[str, ...]) -> None:
+    """They are not even read; where more than the phase is asked for, they are, and what they lack is told."""
+    suite.write("checks/triage/errors.py", "import no_such_module\n")
+    assert suite.run(*PREFLIGHT, *workers).code == 0
+    done = suite.run("-m", "preflight and not triage", *ENV, *workers)
+    assert (done.code, "no_such_module" in done.printed) == (2, True), done.printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

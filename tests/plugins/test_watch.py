@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from plugins.watch_board import Board, Reading
-from plugins.watching import Round
+from plugins.watch_board import Board
+from reports.model import Reading, Round, Value
+from reports.rounds import measured
 from tests.plugins.conftest import ROOT, Suite
 
 CHECKS = '''
@@ -152,7 +153,7 @@ def test_a_board_draws_what_was_measured_against_its_bound() -> None:
     """A bar a look, the tallest for the bound and all above; a look without data is no bar, and no nought."""
     told: list[str] = []
     board = Board(told.append, 120, 60)
-    rates = [0.0, 0.025, None, 0.05, math.inf]
+    rates: list[Value] = [0.0, 0.025, None, 0.05, "off scale"]
     for number, rate in enumerate(rates, 1):
         board.show(
             Round(
@@ -172,13 +173,7 @@ def test_a_board_draws_what_was_measured_against_its_bound() -> None:
         "canary: errors 5.00 % of at most 5.00 % ▁▄·█",
         "canary: errors off scale of at most 5.00 % ▁▄·██",
     ]
-    assert [Reading("x", rate, 0.05, "%").document()["value"] for rate in rates] == [
-        0.0,
-        0.025,
-        None,
-        0.05,
-        "off scale",
-    ]
+    assert [measured(value) for value in (0.0, math.nan, None, math.inf)] == [0.0, None, None, "off scale"]
 
 
 def test_a_watch_on_the_sandbox_shows_the_canary(tmp_path: Path) -> None:

@@ -257,6 +257,60 @@ def clean(folder: Path, **head: Any) -> Path:
     return written(folder, header(CATALOGUE, **head), results, end())
 
 
+ROLLOUT_CATALOGUE = (
+    entry("ROL-003", "Users of the canary meet no more errors than they may.", area="rollout", phase="rollout"),
+    entry("ROL-004", "Users of the canary wait no longer than they may.", area="rollout", phase="rollout"),
+)
+ERRORS = (None, 0.001, 0.0015, 0.002, 0.0022, 0.004, 0.012, 0.031, 0.052, 0.074)
+"""The error rate of a canary look by look: no data at first, then worse and worse."""
+
+
+def looks(errors: Iterable[float | str | None] = ERRORS) -> list[dict[str, Any]]:
+    """The lines of rounds.jsonl of a watch that a blocker ended, half a minute apart."""
+    rows = []
+    for number, rate in enumerate(errors, 1):
+        status = "unverified" if rate is None else "failed" if rate == "off scale" or float(rate) > 0.05 else "passed"
+        slow = None if rate is None else 2.0 + number / 4
+        measured = {"canary: errors": rate, "canary: latency (p99)": slow, "stable: errors": 0.0011}
+        bounds = {"errors": (0.05, "%"), "latency (p99)": (8.0, "s")}
+        readings = [
+            {
+                "name": name,
+                "value": value,
+                "bound": bounds[name.split(": ")[1]][0],
+                "unit": bounds[name.split(": ")[1]][1],
+            }
+            for name, value in (measured | {"stable: latency (p99)": 2.1}).items()
+        ]
+        failed = ["ROL-003"] if status == "failed" else []
+        says = ["ROL-003: too many of its requests fail"] if failed else []
+        at = f"2026-11-22T15:{8 + number // 2:02}:{number % 2 * 30:02}.120Z"
+        rows.append(
+            {
+                "number": number,
+                "at": at,
+                "statuses": {"ROL-003": status, "ROL-004": "passed"},
+                "failed": failed,
+                "says": says,
+                "readings": readings,
+            }
+        )
+    return rows
+
+
+def watched(folder: Path, rows: Iterable[Mapping[str, Any]] | None = None) -> Path:
+    """A rollout that was watched, with these rounds; its canary failed at the end."""
+    given = looks() if rows is None else rows
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rounds.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in given), "utf-8")
+    results = [
+        Result(id="ROL-003", status="failed", message="too many of its requests fail"),
+        Result(id="ROL-004", status="passed"),
+    ]
+    head = header(ROLLOUT_CATALOGUE, phase="rollout", intent="step 10 %, watched for 600 s")
+    return written(folder, head, results, end(pytest_status=1))
+
+
 TRIAGE_CATALOGUE = (
     entry("TRI-001", "Mistral answers us.", area="triage", phase="triage"),
     entry("TRI-002", "Our service says that it is healthy.", area="triage", phase="triage"),

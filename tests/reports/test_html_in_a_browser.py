@@ -80,6 +80,13 @@ def attacked(folder: Path) -> Path:
     return runs.triaged(folder, **{key: hostile(value) for key, value in runs.TRIAGE.items()})
 
 
+def attacked_watch(folder: Path) -> Path:
+    """A watch in which each text is an attack, and longer than any line; no bound, no time, no figure is sane."""
+    reading = {"name": ATTACK + LONG, "value": 1e300, "bound": -1.0, "unit": "s"}
+    row = {"at": ATTACK + LONG, "statuses": {ATTACK: "failed"}, "failed": [ATTACK + LONG] * 3, "says": [LONG]}
+    return runs.watched(folder, [{"number": -(10**9), **row, "readings": [reading] * 20}] * 130)
+
+
 def killed(folder: Path) -> Path:
     return runs.written(folder, runs.header(runs.CATALOGUE), [Result(id="SEC-001", status="passed")], None)
 
@@ -92,6 +99,8 @@ RUNS: dict[str, Callable[[Path], Path]] = {
     "hostile": hostile,
     "triage": runs.triaged,
     "attacked-triage": attacked,
+    "watched": runs.watched,
+    "attacked-watch": attacked_watch,
 }
 
 
@@ -236,6 +245,28 @@ def test_status_is_never_told_by_colour_alone(browser: Browser, pages: dict[str,
     words = page.locator(".marks .chip, .row > summary > .chip").all_inner_texts()
     assert set(words) == {"✗ failed", "? unverified", "~ waived", "○ not run", "✓ passed", "- not applicable"}
     assert page.locator(".fill").first.evaluate("e => getComputedStyle(e).stroke") != "none"
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_watch_is_drawn_and_told_in_words(browser: Browser, pages: dict[str, str], scheme: str) -> None:
+    """For who cannot see the chart there are its description and a table; lines differ by more than their colour."""
+    page = opened(browser, pages["watched"], color_scheme=scheme, viewport={"width": 1280, "height": 800})
+    charts = page.get_by_role("img", name="Errors over the watch")
+    assert charts.count() == 1
+    assert charts.locator("desc").text_content() == (
+        "canary: 0.10 % to 7.40 %; at last 7.40 %, and at most 5.00 % may be; 1 look without data. "
+        "stable: 0.11 % to 0.11 %; at last 0.11 %, and at most 5.00 % may be."
+    )
+    styles = charts.locator(".course, .limit").evaluate_all(
+        "rows => rows.map(e => [getComputedStyle(e).stroke, getComputedStyle(e).strokeDasharray])"
+    )
+    assert len({dashes for _, dashes in styles}) == len({colour for colour, _ in styles}) == 3
+    unfold(page)
+    assert page.get_by_role("row").filter(has_text="7.40 %").count() == 1
+    page.emulate_media(media="print", color_scheme=scheme)  # type: ignore[arg-type] # light or dark
+    assert charts.is_visible()
+    assert charts.locator(".course-1").first.evaluate("e => getComputedStyle(e).stroke") == "rgb(11, 92, 173)"
     page.context.close()
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.sandbox.world import World, started
+from tests import warm
 from tests.environments import environments
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,10 +42,8 @@ def _triage(folder: Path, *mutations: Callable[[World], object], options: tuple[
 
 
 def _run(folder: Path, *options: str) -> Outcome:
-    command = [sys.executable, "-m", "pytest", "-m", "triage", "--run-dir", str(folder), *options]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=120)
-    return Outcome(done.returncode, done.stdout + done.stderr, json.loads((folder / "report.json").read_text()))
+    code, printed = warm.run(["-m", "triage", "--run-dir", str(folder), *options], timeout=120)
+    return Outcome(code, printed, json.loads((folder / "report.json").read_text()))
 
 
 def _all(fault: str) -> Callable[[World], None]:

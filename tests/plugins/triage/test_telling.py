@@ -85,12 +85,26 @@ def test_what_could_not_be_asked_is_not_known(folder: Path, environment: Environ
     """Neither well nor unwell; and nothing in a message moves the cursor."""
     said: list[str] = []
     runs.observe(folder, "error_log", None, reason="denied", message="may not get\npods/log \x1b[2J" + "x" * 9000)
-    told = Telling(folder, environment, said.append)
+    told = Telling(folder, environment, said.append, 500)
     told.start()
     told.stop()
     (line,) = said[1].splitlines()
     assert "the pods and their logs: not known: may not get pods/log ␛[2J" in line
     assert len(line) < 400
+
+
+def test_a_long_answer_is_told_at_the_width_of_the_terminal(folder: Path, environment: Environment) -> None:
+    """Its further lines stand below its first word: no word is broken where the screen ends."""
+    said: list[str] = []
+    runs.observe(folder, "error_log", None, reason="denied", message="may not get pods/log in namespace chat, " * 4)
+    told = Telling(folder, environment, said.append, 60)
+    told.start()
+    told.stop()
+    first, *further = said[1].splitlines()
+    assert re.match(r" *[\d.]+ s  the pods and their logs: not known: may not get", first)
+    assert further
+    assert all(re.match(r" {8}\S", line) for line in further)
+    assert max(map(len, (first, *further))) <= 60
 
 
 def test_evidence_that_is_damaged_is_not_known(healthy: Night, folder: Path, environment: Environment) -> None:

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from plugins.catalogue import Catalogue
+from plugins.triage.before import PHASES
 from plugins.triage.tree import FILE, LEVELS, UNASKED, Condition, Fact, Row, TreeError, tree
 from plugins.triage.words import WORDS
 
 ROOT = Path(__file__).resolve().parents[3]
 TREE = tree()
+CHECKS = {
+    id_ for id_, check in Catalogue.load(ROOT / "checks" / "catalogue.json").entries.items() if check.phase in PHASES
+}
 ROWS = [pytest.param(row, id=f"{number}-{row.diagnosis}") for number, row in enumerate(TREE.rows, 1)]
 DIAGNOSES = [
     "nothing-wrong",
@@ -140,10 +144,16 @@ def test_each_level_has_its_time_to_respond() -> None:
     assert len(set(TREE.respond.values())) == len(LEVELS)
 
 
-def test_the_checks_that_it_names_exist() -> None:
-    """What a verdict had left open is looked for by ids of the catalogue."""
-    known = Catalogue.load(ROOT / "checks" / "catalogue.json").entries
-    assert sorted({id_ for ids in TREE.checks.values() for id_ in ids} - known.keys()) == []
+def test_the_checks_that_it_names_are_of_the_verdicts_that_are_looked_through() -> None:
+    """What a verdict had left open is looked for by ids of the catalogue; each stands once in its list."""
+    for ids in TREE.checks.values():
+        assert [id_ for id_ in ids if id_ not in CHECKS] == []
+        assert len(ids) == len(set(ids))
+
+
+def test_each_check_of_those_verdicts_concerns_some_diagnosis() -> None:
+    """A check that is left open and concerns no failure would never be told of at night."""
+    assert sorted(CHECKS - {id_ for ids in TREE.checks.values() for id_ in ids}) == []
 
 
 @pytest.mark.parametrize(
@@ -169,6 +179,24 @@ def test_the_checks_that_it_names_exist() -> None:
 def test_a_service_s_own_words_for_its_failures_are_understood(name: str, kind: str) -> None:
     """By what they come to; a word that nobody knows is no kind."""
     assert TREE.kind(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("failed by Mistral (kind=auth, status=401)", {"said-auth"}),
+        ('{"status": "429", "msg": "failed"}', {"said-rate"}),
+        ('{"code":422}', {"said-invalid"}),
+        ("answered 503 after 0.401 s", {"said-server"}),
+        ("answered after 0.429 s", set()),
+        ("answered after 503 ms, 400ms of it waiting", set()),
+        ("latency 504.2", set()),
+        ("at 10:00:00.422Z chat-4011 came", set()),
+    ],
+)
+def test_a_status_in_a_line_is_told_from_any_other_number(line: str, said: set[str]) -> None:
+    """A duration of 0.401 s refuses no key."""
+    assert {question for question, pattern in TREE.said.items() if pattern.search(line)} == said
 
 
 BROKEN = {
