@@ -25,6 +25,8 @@ __all__ = ["PartMissing", "PrometheusServer", "StartError", "program"]
 
 Target = tuple[str, Mapping[str, str]]
 """An address, and the labels of its series."""
+ELSEWHERE = "counted_elsewhere"
+"""A label of a target whose metrics another one has already: it is scraped, and up or down, and nothing is kept."""
 READY_WITHIN = 20.0
 """Seconds to start, and again to scrape every target and evaluate every rule once."""
 
@@ -150,6 +152,7 @@ class PrometheusServer:
             {
                 "job_name": job,
                 "static_configs": [{"targets": [address], "labels": dict(labels)} for address, labels in addresses],
+                "metric_relabel_configs": [{"source_labels": [ELSEWHERE], "regex": ".+", "action": "drop"}],
             }
             for job, addresses in self._targets.items()
         ]

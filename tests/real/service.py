@@ -70,6 +70,8 @@ class ServiceProcess:
     made if it is not there and holds the log. Raises PartMissing, BuildError, StartError.
     """
 
+    host = "127.0.0.1"
+    """Where it listens."""
     url: str
     log: Path
     process: Process
@@ -83,8 +85,8 @@ class ServiceProcess:
         command, needed = self._program()
         self.folder.mkdir(parents=True, exist_ok=True)
         port = free_port() if self._port is None else self._port
-        self.url = f"http://127.0.0.1:{port}"
-        variables = {"HOST": "127.0.0.1", "PORT": str(port), **needed, **self._env}
+        self.url = f"http://{self.host}:{port}"
+        variables = {"HOST": self.host, "PORT": str(port), **needed, **self._env}
         settings = [f"{name}={value}" for name, value in variables.items()]
         self._group = ProcessGroup()
         try:
@@ -102,6 +104,10 @@ class ServiceProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it before its time."""
         self._group.stop()
 
     def _program(self) -> tuple[list[str], dict[str, str]]:

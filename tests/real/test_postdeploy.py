@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -25,7 +26,8 @@ from checks.postdeploy.undo import test_the_deployment_can_be_undone as undo
 from fixtures.cluster import Cluster
 from fixtures.observation import OBSERVATIONS, CannotObserve
 from fixtures.prometheus import Prometheus
-from fixtures.settings import Environment, Kubernetes
+from fixtures.settings import Environment, Kubernetes, Rollback
+from fixtures.subject import spoken
 from tests.real.kubernetes import ControlPlane, binaries
 from tests.real.prometheus import PartMissing, PrometheusServer, program
 
@@ -64,7 +66,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 @pytest.fixture
 def namespace(plane: ControlPlane, request: pytest.FixtureRequest) -> str:
     """A namespace of the test's own, which the reader may read."""
-    name: str = request.node.name.replace("_", "-")[:50].strip("-")
+    own = crc32(request.node.name.encode())
+    name = f"{request.node.name.replace('_', '-')[:40].strip('-')}-{own}"
     plane.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
     rules = [
         {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["get", "list"]},
@@ -74,12 +77,15 @@ def namespace(plane: ControlPlane, request: pytest.FixtureRequest) -> str:
     return name
 
 
-def bound(plane: ControlPlane, namespace: str, name: str, rules: list[dict[str, Any]]) -> None:
-    """Give the reader these rights."""
+def bound(
+    plane: ControlPlane, namespace: str, name: str, rules: list[dict[str, Any]], subject: dict[str, str] | None = None
+) -> None:
+    """Give the reader these rights, or somebody else."""
     metadata = {"name": name, "namespace": namespace}
     group = "rbac.authorization.k8s.io"
     role = {"apiGroup": group, "kind": "Role", "name": name}
-    subjects = [{"apiGroup": group, "kind": "User", "name": "reader"}]
+    subject = subject or {"kind": "User", "name": "reader"}
+    subjects = [subject if "namespace" in subject else {"apiGroup": group, **subject}]
     about = {"apiVersion": f"{group}/v1", "metadata": metadata}
     plane.apply([{**about, "kind": "Role", "rules": rules}])
     plane.apply([{**about, "kind": "RoleBinding", "roleRef": role, "subjects": subjects}])
@@ -103,11 +109,11 @@ def kept(plane: ControlPlane, namespace: str, version: str) -> None:
     plane.apply([{"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}])
 
 
-def looked(plane: ControlPlane, namespace: str, *names: str, user: str = "reader") -> list[Any]:
+def looked(plane: ControlPlane, namespace: str, *names: str, user: str = "reader", who: str | None = None) -> list[Any]:
     """What these looks see, in a chain: each by name, with those that it stands on."""
     file = plane.kubeconfig(user, namespace=namespace)
     settings = Kubernetes(kubeconfig=file, namespace=namespace, deployment="chat")
-    environment = Environment(name="x", tier="production", kubernetes=settings)
+    environment = Environment(name="x", tier="production", kubernetes=settings, rollback=Rollback(who=who))
     found: dict[str, Any] = {"environment": environment, "cluster": Cluster(environment)}
 
     def seen(name: str) -> Any:
@@ -176,8 +182,38 @@ def test_the_right_to_undo_is_the_server_s_own_word(plane: ControlPlane, namespa
     undo(*looked(plane, namespace, "way_back"))
     events = [json.loads(line) for line in plane.audit_log.read_text().splitlines()]
     ours = [event for event in events if event["user"]["username"] == "reader"]
+    ours = [event for event in ours if event["objectRef"].get("namespace", namespace) == namespace]
     asked = {(event["verb"], event["objectRef"]["resource"]) for event in ours if event["verb"] not in ("get", "list")}
     assert asked == {("create", "selfsubjectaccessreviews")}
+
+
+@pytest.mark.parametrize(
+    ("who", "subject"),
+    [
+        ("group:on-call", {"kind": "Group", "name": "on-call"}),
+        ("user:ada@example.com", {"kind": "User", "name": "ada@example.com"}),
+        ("serviceaccount:ci:deployer", {"kind": "ServiceAccount", "name": "deployer", "namespace": "ci"}),
+        ("serviceaccount:ci:deployer", {"kind": "Group", "name": "system:serviceaccounts:ci"}),
+    ],
+)
+def test_the_right_of_somebody_else_is_asked_for_without_having_it(
+    plane: ControlPlane, namespace: str, who: str, subject: dict[str, str]
+) -> None:
+    """Whoever looks needs the right to ask, and no right to undo anything."""
+    for version in ("1", "2"):
+        kept(plane, namespace, version)
+        shipped(plane, namespace, version)
+    with pytest.raises(CannotObserve, match="may not create localsubjectaccessreviews") as caught:
+        looked(plane, namespace, "way_back", who=who)
+    assert caught.value.reason == "denied"
+    assert f"--resource=localsubjectaccessreviews.authorization.k8s.io -n {namespace}" in caught.value.remedy
+    reviews = {"apiGroups": ["authorization.k8s.io"], "resources": ["localsubjectaccessreviews"], "verbs": ["create"]}
+    bound(plane, namespace, "asking", [reviews])
+    assert f"{spoken(who)} may not undo it" in failed(undo, *looked(plane, namespace, "way_back", who=who))
+    patches = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": ["chat"]}
+    bound(plane, namespace, "undoing", [patches], subject)
+    undo(*looked(plane, namespace, "way_back", who=who))
+    assert "who runs this may not undo it" in failed(undo, *looked(plane, namespace, "way_back"))
 
 
 class Page(BaseHTTPRequestHandler):

@@ -101,6 +101,7 @@ PLAIN = {
     "422-wrapped": Ends("invalid", 422),
     "422-plain": Ends("unreadable refusal", 422),
     "429-never": refused(429),
+    "429-tokens": refused(429),
     "429-capacity": refused(429),
     "429-pending": refused(429),
     "429-retry-after": refused(429),

@@ -27,13 +27,30 @@ import yaml
 from tests.real import staging
 from tests.real.container_log import ContainerLog
 from tests.real.kubernetes import ControlPlane, PodLog
-from tests.real.prometheus import PrometheusServer, Target
+from tests.real.prometheus import ELSEWHERE, PrometheusServer, Target
 from tests.real.service import ServiceProcess, prepared
 from tests.real.staging import FALLBACK_MODEL, FALLBACK_TEXT, KEPT, MODEL, PROMISES
 from tests.real.users import Users
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/chat/deployments/chat"
 CONTEXT = "production"
+ON_CALL = "on-call"
+"""The user who acts on what the checks say, and the group that gives the rights to it."""
+SEEN = [
+    "deployments",
+    "replicasets",
+    "pods",
+    "pods/log",
+    "configmaps",
+    "events",
+    "services",
+    "endpointslices",
+    "ingresses",
+    "networkpolicies",
+    "jobs",
+    "cronjobs",
+]
+"""What the runbook looks at."""
 RATE = 5.0
 """Messages a second that users write, if nothing else is said."""
 EARLIER = "sha256:" + "1f" * 32
@@ -73,12 +90,19 @@ path = "{repository}"
 [runbook]
 incident = "RUNBOOK.md"
 
+[rollback]
+who = "group:{on_call}"
+
 [resilience]
 {promises}"""
 
 
 class World:
-    """Everything that is looked at, running. `folder` must be new or empty; users write `rate` messages a second."""
+    """Everything that is looked at, running.
+
+    `folder` must be new or empty; users write `rate` messages a second; with `audit` the API server keeps a log of who
+    asked it for what.
+    """
 
     plane: ControlPlane
     prometheus: PrometheusServer
@@ -87,8 +111,9 @@ class World:
     revision: str
     """The commit that is checked out in the repository, and deployed."""
 
-    def __init__(self, folder: Path, rate: float = RATE) -> None:
+    def __init__(self, folder: Path, rate: float = RATE, *, audit: bool = False) -> None:
         self.folder = folder
+        self._audit = audit
         self._rate = rate
         self.key = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
         self.repository = folder / "repository"
@@ -116,6 +141,16 @@ class World:
     def arguments(self) -> list[str]:
         """What to give to pytest to look at production."""
         return ["--env", "production", f"--config={self.config}"]
+
+    @property
+    def on_call(self) -> Path:
+        """The kubeconfig of whoever is on call."""
+        return self.plane.kubeconfig(ON_CALL, context=CONTEXT, namespace="chat")
+
+    @property
+    def as_on_call(self) -> dict[str, str]:
+        """The variable that has the suite run as whoever is on call, who may undo what was rolled out."""
+        return {"GOLIVE_KUBERNETES__KUBECONFIG": str(self.on_call)}
 
     @property
     def drilling(self) -> list[str]:
@@ -176,14 +211,19 @@ class World:
 
     def pods(self, name: str) -> list[str]:
         """The names of the pods that carry this one, those about to go aside."""
-        found = self.plane.admin.get(f"/api/v1/namespaces/chat/pods?labelSelector=app.kubernetes.io/name={name}")
+        found = self.plane.admin.get("/api/v1/namespaces/chat/pods", labelSelector=f"app.kubernetes.io/name={name}")
         there = [pod["metadata"] for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
         return sorted(metadata["name"] for metadata in there)
 
     def _targets(self, name: str) -> list[Target]:
         address = self.serving[name].url.removeprefix("http://")
         track = "stable" if name == "chat" else "canary"
-        return [(address, {"namespace": "chat", "pod": pod, "track": track}) for pod in self.pods(name)]
+        own = {"namespace": "chat", "track": track}
+        # The one process behind them is to be counted once.
+        return [
+            (address, {**own, "pod": pod} | ({ELSEWHERE: "yes"} if number else {}))
+            for number, pod in enumerate(self.pods(name))
+        ]
 
     def keep(self, namespace: str, key: str) -> None:
         """Put a key into the Secret `mistral` of a namespace."""
@@ -192,14 +232,17 @@ class World:
         self.plane.apply([{"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}])
 
     def bind(self) -> None:
-        """Give the reader what it needs, and no more."""
+        """Give the reader and whoever is on call what they need, and no more."""
         self.plane.apply(_rights())
 
     def _start(self) -> None:
         program = staging.typescript(self.repository)
         self.revision = program.revision
         self.provider = self._stack.enter_context(staging.mistral_api(self.folder, self.key))
-        self.plane = self._stack.enter_context(ControlPlane(self.folder / "plane", logs=[PodLog(self.log)]))
+        plane = ControlPlane(
+            self.folder / "plane", users={ON_CALL: [ON_CALL]}, logs=[PodLog(self.log)], audit=self._audit
+        )
+        self.plane = self._stack.enter_context(plane)
         self.plane.apply([_namespace("chat"), _namespace("vault")])
         for namespace in ("chat", "vault"):
             self.keep(namespace, self.key)
@@ -244,6 +287,7 @@ class World:
             server=self.plane.server,
             prometheus=self.prometheus.url,
             repository=self.repository,
+            on_call=ON_CALL,
             promises=staging.lines(PROMISES),
         )
         (self.config / "production.toml").write_text(text)
@@ -254,7 +298,7 @@ def _namespace(name: str) -> dict[str, Any]:
 
 
 def _rights() -> list[dict[str, Any]]:
-    """The reader's roles: what the checks look at in the service's namespace, and the key's Secret in the store."""
+    """What each may: the reader what the checks look at, and whoever is on call what the runbook says to do."""
     watched = [
         {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["get", "list"]},
         {
@@ -264,19 +308,39 @@ def _rights() -> list[dict[str, Any]]:
             "verbs": ["patch"],
         },
         {"apiGroups": [""], "resources": ["pods", "pods/log", "configmaps", "events"], "verbs": ["get", "list"]},
-        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mistral"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mistral", "notifications"], "verbs": ["get"]},
     ]
     namespaces = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}]
+    review = {
+        "apiGroups": ["authorization.k8s.io"],
+        "resources": ["localsubjectaccessreviews"],
+        "verbs": ["create"],  # of which nothing is stored
+    }
     return [
-        *_bound("chat", watched),
-        *_bound("vault", watched[2:]),
-        *_bound(None, namespaces),
+        *_bound("User", "reader", "chat", [*watched, review]),
+        *_bound("User", "reader", "vault", watched[2:]),
+        *_bound("User", "reader", None, namespaces),
+        *_bound("Group", ON_CALL, "chat", _acting()),
+        *_bound("Group", ON_CALL, "kube-system", _acting()),
     ]
 
 
-def _bound(namespace: str | None, rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _acting() -> list[dict[str, Any]]:
+    """The commands of runbook/: to see what is there, to change the Deployment, to give the pods another key."""
+    groups = ["", "apps", "batch", "networking.k8s.io", "discovery.k8s.io"]
+    names = ["deployments", "deployments/scale"]
+    return [
+        {"apiGroups": groups, "resources": SEEN, "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["apps"], "resources": names, "verbs": ["get", "patch"]},
+        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mistral"], "verbs": ["get", "patch"]},
+    ]
+
+
+def _bound(kind: str, name: str, namespace: str | None, rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
     prefix = "" if namespace else "Cluster"
-    metadata = {"name": "golive"} | ({"namespace": namespace} if namespace else {})
+    role = "golive" if kind == "User" else name
+    metadata = {"name": role} | ({"namespace": namespace} if namespace else {})
     group = "rbac.authorization.k8s.io"
     return [
         {"apiVersion": f"{group}/v1", "kind": f"{prefix}Role", "metadata": metadata, "rules": rules},
@@ -284,8 +348,8 @@ def _bound(namespace: str | None, rules: list[dict[str, Any]]) -> list[dict[str,
             "apiVersion": f"{group}/v1",
             "kind": f"{prefix}RoleBinding",
             "metadata": metadata,
-            "roleRef": {"apiGroup": group, "kind": f"{prefix}Role", "name": "golive"},
-            "subjects": [{"apiGroup": group, "kind": "User", "name": "reader"}],
+            "roleRef": {"apiGroup": group, "kind": f"{prefix}Role", "name": role},
+            "subjects": [{"apiGroup": group, "kind": kind, "name": name}],
         },
     ]
 

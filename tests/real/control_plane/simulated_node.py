@@ -1,8 +1,12 @@
-"""What kwok does for the node and its pods: by its stages they become ready, and a pod's log is a file."""
+"""What kwok does for the node and its pods: by its stages they become ready; a pod's log is a file.
+
+What `kubectl exec` runs in a container runs on this machine, in its network.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +29,20 @@ class PodLog:
 def configuration(stages: Path, logs: Sequence[PodLog]) -> str:
     """kwok's configuration file: the stages of a folder, and the logs, of which the first that matches a pod is its."""
     documents = [path.read_text() for path in sorted(stages.glob("*.yaml"))]
-    documents += [json.dumps(_cluster_logs(number, log)) for number, log in enumerate(logs)]  # JSON is YAML
+    kinds = [_cluster_exec(), *(_cluster_logs(number, log) for number, log in enumerate(logs))]
+    documents += [json.dumps(kind) for kind in kinds]  # JSON is YAML
     return "\n---\n".join(documents)
+
+
+def _cluster_exec() -> dict[str, object]:
+    """A `ClusterExec` for all containers, https://kwok.sigs.k8s.io/docs/user/exec-configuration/."""
+    here = {"envs": [{"name": "PATH", "value": os.environ["PATH"]}]}
+    return {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "ClusterExec",
+        "metadata": {"name": "exec"},
+        "spec": {"execs": [{"local": here}]},
+    }
 
 
 def _cluster_logs(number: int, log: PodLog) -> dict[str, object]:
