@@ -1,10 +1,10 @@
 """A canary beside the stable version of the real world: its Deployment, the process behind it, its share of the users.
 
     with Shipping(world) as shipping:
-        shipping.ship(IMAGE)        the canary runs a new image
+        shipping.ship(DIGEST)       the canary runs a new image
         shipping.share(10)          and is given 10 % of the messages
         shipping.serve("one-in-33") the new image turns out to have a flaw
-        shipping.promote()          everybody gets the new image
+        shipping.promote(DIGEST)    everybody gets the new image, and the canary goes
 
 The pods are kwok's and run nothing; behind the pods of one version stands one process of the service, whose log is
 theirs and whose metrics Prometheus finds at each of them.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,24 +25,26 @@ from tests.real.service import ServiceProcess
 from tests.real.world import World
 
 CANARY = "chat-canary"
-NEW = "sha256:" + "c4" * 32
-"""The digest of the image that is shipped."""
 
-SETTINGS = """
+WINDOW = 20.0
+"""Seconds that a step is judged over: as short as a test may be. A watch may make it longer."""
+
+SETTINGS = f"""
 [traffic]
-requests = 'http_request_duration_seconds_count{route="/api/chat"}'
-errors = 'http_request_duration_seconds_count{route="/api/chat",status=~"5.."}'
-latency = 'http_request_duration_seconds_bucket{route="/api/chat"}'
-window = 40.0
+requests = 'http_request_duration_seconds_count{{route="/api/chat"}}'
+errors = 'http_request_duration_seconds_count{{route="/api/chat",status=~"5.."}}'
+# How fast is not compared below half a second, for all of this runs on one busy machine.
+latency = 'http_request_duration_seconds_bucket{{route="/api/chat",le=~"0.5|1|2.5|5|10|[+]Inf"}}'
+window = {WINDOW}
 
 [rollout]
 canary = "chat-canary"
-canary_labels = { track = "canary" }
-stable_labels = { track = "stable" }
-windows = [80.0, 40.0, 40.0]
+canary_labels = {{ track = "canary" }}
+stable_labels = {{ track = "stable" }}
+windows = [{WINDOW}, {WINDOW}, {WINDOW}]
 interval = 10.0
 """
-"""What production says of its users and its canary: windows as short as a test."""
+"""What production says of its users and its canary."""
 
 
 class Shipping:
@@ -57,12 +60,8 @@ class Shipping:
     def __enter__(self) -> Self:
         settings = self.world.config / "production.toml"
         settings.write_text(settings.read_text() + SETTINGS)
-        try:
-            self.plane.apply([self._manifest()])
-            self.serve()
-        except BaseException:
-            self._stack.close()
-            raise
+        self.plane.apply([self._manifest()])
+        self.plane.wait_for_rollout("chat", CANARY, deadline=60)
         return self
 
     def __exit__(
@@ -75,20 +74,22 @@ class Shipping:
     def plane(self) -> ControlPlane:
         return self.world.plane
 
-    @property
-    def image(self) -> str:
-        """The new image, as a manifest names it."""
-        return f"{self.world.image.partition('@')[0]}@{NEW}"
+    def image(self, digest: str) -> str:
+        """The image of this digest, as a manifest names it."""
+        return f"{self.world.image.partition('@')[0]}@{digest}"
 
-    def ship(self) -> None:
-        """Let the canary run the new image."""
-        self._run(CANARY, self.image)
+    def ship(self, digest: str) -> None:
+        """Let the canary run another image."""
+        self._roll_out(CANARY, digest)
+        self.serve()
 
-    def promote(self) -> None:
-        """Give the new image to everybody; the canary's pods stay, without users."""
-        self._run("chat", self.image)
-        self.world.serving["chat"] = self.canary
-        self.world.users.shares({self.canary.url: 1})
+    def promote(self, digest: str) -> None:
+        """Give an image to everybody, at the address that they know, and take the canary away."""
+        self.share(100)  # nobody asks the stable version while its process is another one
+        self._roll_out("chat", digest)
+        self._replace()
+        self.share(0)
+        self.plane.admin.patch(_path(CANARY), {"spec": {"replicas": 0}})
         self._found()
 
     def share(self, percent: int) -> None:
@@ -98,28 +99,38 @@ class Shipping:
     def serve(self, flaw: str = "") -> None:
         """Put a new process behind the canary's pods, with a flaw or with none; at the same address, for its users."""
         self._running.close()
-        self._processes += 1
-        folder = self.world.folder / f"canary {self._processes}"
-        variables = self.world.variables() | ({"FLAW": flaw} if flaw else {})
-        self.canary = self._running.enter_context(ServiceProcess(self._port, variables, folder))
-        self._running.enter_context(ContainerLog(self.canary.log, folder / "pods.log"))
+        self.canary = self._process(self._running, self._port, {"FLAW": flaw} if flaw else {})
         self.world.serving[CANARY] = self.canary
         self._found()
 
-    def _run(self, name: str, image: str) -> None:
-        path = f"/apis/apps/v1/namespaces/chat/deployments/{name}"
-        containers = self.plane.admin.get(path)["spec"]["template"]["spec"]["containers"]
-        containers[0]["image"] = image
-        self.plane.admin.patch(path, {"spec": {"template": {"spec": {"containers": containers}}}})
-        self._found()
+    def _replace(self) -> None:
+        """Put a new process behind the stable version's pods, at the address of the one before."""
+        before = self.world.service
+        before.stop()
+        port = int(before.url.rpartition(":")[2])
+        self.world.service = self.world.serving["chat"] = self._process(self._stack, port, {})
+        self.world.log = _log(self.world.service)
+
+    def _process(self, stack: ExitStack, port: int, more: dict[str, str]) -> ServiceProcess:
+        self._processes += 1
+        folder = self.world.folder / f"shipped {self._processes}"
+        process = stack.enter_context(ServiceProcess(port, self.world.variables() | more, folder))
+        stack.enter_context(ContainerLog(process.log, _log(process)))
+        return process
+
+    def _roll_out(self, name: str, digest: str) -> None:
+        containers = self.plane.admin.get(_path(name))["spec"]["template"]["spec"]["containers"]
+        containers[0]["image"] = self.image(digest)
+        self.plane.admin.patch(_path(name), {"spec": {"template": {"spec": {"containers": containers}}}})
 
     def _found(self) -> None:
         """Wait for the pods, let Prometheus and the node know which there are now."""
         for name in ("chat", CANARY):
             self.plane.wait_for_rollout("chat", name, deadline=60)
-        pods = self.world.pods(CANARY)
-        kept = self.canary.folder / "pods.log"
-        self.plane.serve_logs([PodLog(kept, pods=pods), PodLog(self.world.log)])
+        logs = [PodLog(self.world.log)]
+        if canaries := self.world.pods(CANARY):  # a log without names would be that of all pods
+            logs.insert(0, PodLog(_log(self.canary), pods=canaries))
+        self.plane.serve_logs(logs)
         self.world.aim()
 
     def _manifest(self) -> dict[str, Any]:
@@ -130,3 +141,12 @@ class Shipping:
         manifest["spec"] |= {"replicas": 1, "selector": {"matchLabels": labels}}
         manifest["spec"]["template"]["metadata"]["labels"] = labels
         return manifest
+
+
+def _path(name: str) -> str:
+    return f"/apis/apps/v1/namespaces/chat/deployments/{name}"
+
+
+def _log(process: ServiceProcess) -> Path:
+    """Its log as the node keeps it."""
+    return process.folder / "pods.log"

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,11 @@ def drill(world: World, folder: Path) -> None:
     assert world.record.is_file(), done.printed
 
 
-def run(*arguments: str, folder: Path) -> Verified:
-    """Run the suite; `folder` takes its run."""
+def run(*arguments: str, folder: Path, variables: Mapping[str, str] | None = None) -> Verified:
+    """Run the suite, with more variables than ours; `folder` takes its run."""
     command = [sys.executable, "-m", "pytest", *arguments, f"--run-dir={folder}"]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=300)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | dict(variables or {})
+    done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False, timeout=300)
     printed = done.stdout + done.stderr
     assert "Traceback" not in printed
     report = json.loads((folder / "report.json").read_text())
