@@ -84,7 +84,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         name="rollback",
-        variables={"GOLIVE_KUBERNETES__DEPLOYMENT": "chat-canary"},
+        variables={"GOLIVE_KUBERNETES__KUBECONFIG": "{on_call}", "GOLIVE_KUBERNETES__DEPLOYMENT": "chat-canary"},
         typed="-m rollback --env production --to-revision 1 --allow-changes --confirm production --notify --bundle",
         before=_quiet,
     ),

@@ -62,7 +62,7 @@ class Step:
     failed: Mapping[str, str] = field(default_factory=dict)
     """The checks that are not fine, each with a pattern of what it says."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Set for this command; {bad} and {good} are the images of the two releases."""
+    """Set for this command; {bad} and {good} are the images of the two releases, {on_call} a kubeconfig."""
     watch: int = 0
     """Seconds."""
 
@@ -161,15 +161,15 @@ class Stage:
     def _typed(self, step: Step, attempt: int) -> Told:
         self._runs += 1
         folder = self._folder / "runs" / f"{self._runs}-{step.name}"
-        images = {"bad": self.shipping.image(BAD), "good": self.shipping.image(GOOD)}
-        variables = {name: value.format(**images) for name, value in step.variables.items()}
+        known = {"bad": self.shipping.image(BAD), "good": self.shipping.image(GOOD), "on_call": self.world.on_call}
+        variables = {name: value.format(**known) for name, value in step.variables.items()}
         arguments = step.arguments(attempt)
         done = run(*arguments, f"--config={self.world.config}", folder=folder, variables=variables)
         set_ = "".join(f"{name}={value} \\\n    " for name, value in variables.items())
         return Told(
             step=step,
             done=done,
-            typed=f"{set_}pytest {shlex.join(arguments)}",
+            typed=self._plain(f"{set_}pytest {shlex.join(arguments)}", folder),
             plain=self._plain(done.printed, folder),
             folder=folder,
             clearances=self.world.config / "records" / "clearances",
@@ -195,6 +195,7 @@ class Stage:
         }
         names = {url.partition("//")[2]: known.partition("//")[2] for url, known in ports.items()}
         names |= {str(folder): f"reports/runs/{folder.name.partition('-')[2]}", str(self.world.config): "environments"}
+        names |= {str(self.world.on_call): "~/.kube/on-call"}
         for name, known in names.items():
             printed = printed.replace(name, known)
         return printed

@@ -301,12 +301,6 @@ def _rights() -> list[dict[str, Any]]:
     """What each may: the reader what the checks look at, and whoever is on call what the runbook says to do."""
     watched = [
         {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["get", "list"]},
-        {
-            "apiGroups": ["apps"],
-            "resources": ["deployments"],
-            "resourceNames": ["chat", "chat-canary"],
-            "verbs": ["patch"],
-        },
         {"apiGroups": [""], "resources": ["pods", "pods/log", "configmaps", "events"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mistral", "notifications"], "verbs": ["get"]},
     ]
@@ -318,9 +312,10 @@ def _rights() -> list[dict[str, Any]]:
     }
     return [
         *_bound("User", "reader", "chat", [*watched, review]),
-        *_bound("User", "reader", "vault", watched[2:]),
+        *_bound("User", "reader", "vault", watched[1:]),
         *_bound("User", "reader", None, namespaces),
         *_bound("Group", ON_CALL, "chat", _acting()),
+        *_bound("Group", ON_CALL, "vault", watched[1:]),
         *_bound("Group", ON_CALL, "kube-system", _acting()),
     ]
 
