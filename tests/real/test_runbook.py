@@ -161,7 +161,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         put_back(running)
         settings = running.config / "production.toml"
         settings.write_text(f"{settings.read_text()}\n[traffic]\nwindow = 15.0\n")
-        running.prometheus.wait_for('mistral_requests_total{job="chat"} offset 16s')
+        running.prometheus.wait_for('mistral_requests_total{job="chat",pod!=""} offset 16s')  # of the pods, known last
         yield running
 
 

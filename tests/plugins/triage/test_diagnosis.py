@@ -50,6 +50,15 @@ def test_a_healthy_world_is_nothing_wrong_and_no_incident(tmp_path: Path) -> Non
     assert "calls failed in 5 min" in document["why"]
 
 
+def test_a_window_of_seconds_is_told_in_seconds(tmp_path: Path) -> None:
+    """And not as a part of a minute."""
+
+    def short(world: World) -> None:
+        world.settings["traffic"] = {"window": 20.0}
+
+    assert "calls failed in 20 s" in night(tmp_path, short).document()["why"]
+
+
 @pytest.mark.parametrize("name", ASKED)
 def test_nothing_is_confirmed_fine_that_was_not_asked(name: str, tmp_path: Path) -> None:
     """A healthy world with one question unasked is not "nothing wrong, confirmed"; what was not asked is told."""
