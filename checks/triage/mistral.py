@@ -68,9 +68,7 @@ def _offender(call: Call) -> Offender:
 
 def _all_asked(reply: MistralReply, calls: list[Call]) -> None:
     for call in calls:
-        if not call.tells:
-            reason = call.reason or "not_configured"
-            raise CannotObserve(reason, call.message, remedy=call.remedy)  # type: ignore[arg-type] # one of ours
+        call.require()
     for row in reply.unasked:
         reached = f" (without the key {reply.host} answers)" if reply.models.kind in FINE else ""
         raise CannotObserve(row.reason, f"{row.message}{reached}", remedy=row.remedy)  # type: ignore[arg-type] # one of ours
