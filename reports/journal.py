@@ -171,9 +171,11 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any] | None, bool]]:
 
 
 def _object(file: Path, number: int, line: bytes, *, torn: bool) -> dict[str, Any] | None:
+    from pydantic_core import from_json
+
     try:
-        row = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        row = from_json(line.decode("utf-8"))
+    except ValueError as error:
         if torn and number > 1:
             return None
         if isinstance(error, UnicodeDecodeError):

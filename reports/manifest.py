@@ -40,15 +40,17 @@ def differences(folder: Path) -> list[str]:
 
 
 def _recorded(file: Path) -> dict[str, str]:
+    from pydantic_core import from_json
+
     again = f"Write it anew: python -m reports build {file.parent}"
     try:
-        rows = json.loads(file.read_text("utf-8"))["files"]
+        rows = from_json(file.read_bytes())["files"]
         return {str(row["path"]): str(row["sha256"]) for row in rows}
     except FileNotFoundError:
         raise ManifestError(f"{file}: found no file, expected the manifest of a run. {again}") from None
     except OSError as error:
         raise ManifestError(f"{file}: found no readable file ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ManifestError(f"{file}: found no manifest ({type(error).__name__}), expected a JSON object") from None
 
 

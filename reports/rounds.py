@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from reports.model import Round, Value
 
@@ -35,7 +34,7 @@ def read(folder: Path) -> tuple[tuple[Round, ...], str]:
     for number, line in enumerate(lines[:MOST], 1):
         try:
             found += [_round(line)] if line else []
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             torn = number == len(lines)
             return tuple(found), "" if torn else f"{NAME}:{number}: {_told(error)}; only the rounds before are shown."
     return tuple(found), f"Of the watch the first {MOST:,} rounds are shown." if len(lines) > MOST + 1 else ""
@@ -44,16 +43,13 @@ def read(folder: Path) -> tuple[tuple[Round, ...], str]:
 def _round(line: str) -> Round:
     """Raises `ValueError`, pydantic's among them."""
     from pydantic import TypeAdapter
+    from pydantic_core import from_json
 
-    return TypeAdapter(Round).validate_python(json.loads(line, parse_constant=_refused))
-
-
-def _refused(constant: str) -> NoReturn:
-    raise ValueError(f"found {constant}, expected a number")
+    return TypeAdapter(Round).validate_python(from_json(line, allow_inf_nan=False))
 
 
-def _told(error: ValueError | RecursionError) -> str:
+def _told(error: ValueError) -> str:
     first: list[Any] = error.errors(include_url=False, include_input=False) if hasattr(error, "errors") else []
     if first:
         return f"{'.'.join(map(str, first[0]['loc']))}: {first[0]['msg']}"
-    return "found no JSON" if isinstance(error, json.JSONDecodeError | RecursionError) else str(error)
+    return "found no JSON"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fixtures.json_text import parsed
 
 if TYPE_CHECKING:
     from plugins.opening import Opening
@@ -70,8 +71,8 @@ def _read(file: Path) -> dict[str, Any] | None:
     try:
         if file.stat().st_size > LIMIT:
             return None
-        report = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        report = parsed(file.read_bytes())
+    except (OSError, ValueError):
         return None
     return report if isinstance(report, dict) else None
 

@@ -136,10 +136,12 @@ class Archive:
         if suffix not in (".json", ".jsonl"):
             masked = self._redactor.text(text)
             return data if masked == text else masked.encode("utf-8", "replace")
+        from pydantic_core import from_json
+
         lines = text.splitlines() if suffix == ".jsonl" else [text]
         try:
-            trees = [json.loads(line) for line in lines]
-        except (ValueError, RecursionError):
+            trees = [from_json(line) for line in lines]
+        except ValueError:
             return self._redactor.text(text).encode("utf-8", "replace")
         masked_trees = [self._redactor.tree(tree) for tree in trees]
         if masked_trees == trees:

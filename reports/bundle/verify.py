@@ -10,7 +10,6 @@ PackError    there is no archive, or none that may be looked into
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import stat
 import zipfile
@@ -99,12 +98,13 @@ def leads_out(path: str) -> bool:
 
 
 def _manifest(file: Path, pack: zipfile.ZipFile) -> object:
+    from pydantic_core import from_json
+
     try:
-        data = _head(pack, MANIFEST, LARGEST)
-        return json.loads(data)
+        return from_json(_head(pack, MANIFEST, LARGEST))
     except KeyError:
         raise PackError(f"{file}: found no {MANIFEST} in it, expected an incident pack") from None
-    except (ValueError, RecursionError, zlib.error, EOFError) as error:
+    except (ValueError, zlib.error, EOFError) as error:
         raise PackError(f"{file}: its {MANIFEST} cannot be read ({type(error).__name__})") from None
 
 

@@ -110,7 +110,7 @@ def test_colour_leads_the_eye(coloured: Terminal) -> None:
 
 def test_colour_is_not_the_only_carrier(coloured: Terminal, plain: Terminal) -> None:
     """With NO_COLOR the same words stand in the same order, and nothing has a style."""
-    assert words(plain.whole()) == words(coloured.whole())
+    assert words(plain.whole(joined=True)) == words(coloured.whole(joined=True))
     assert codes(plain.whole(styled=True)) == set()
     assert "✗ TRI-001 failed" in "\n".join(plain.whole())
 

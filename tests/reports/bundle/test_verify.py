@@ -102,7 +102,7 @@ MANIFEST = ("manifest.json", b'{"members": []}')
         ([("C:evil", b"x"), MANIFEST], "which leads out of it"),
         ([(_link(), b"/etc/passwd"), MANIFEST], "'link', which is no plain file"),
         ([("a.txt", b"x")], "found no manifest.json"),
-        ([("manifest.json", b"{")], "its manifest.json cannot be read (JSONDecodeError)"),
+        ([("manifest.json", b"{")], "its manifest.json cannot be read (ValueError)"),
         ([("manifest.json", b"[]")], "is not that of an incident pack"),
         ([("manifest.json", b'{"members": [{"path": 1}]}')], "is not that of an incident pack"),
         ([("manifest.json", b" " * 33_000_000)], "its manifest.json cannot be read (ValueError)"),
