@@ -6,6 +6,13 @@ import os
 
 import pytest
 
+from plugins import demand
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests ask for looks by their names, not by arguments: all of them are loaded."""
+    demand.load(config, demand.declared())
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from fixtures.observation import OBSERVATIONS
+from plugins import demand
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("checks", "fixtures", "plugins", "reports")
@@ -69,16 +74,21 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     assert sorted(loaded & HEAVY) == []
 
 
-def test_conftest_lists_every_module_with_fixtures() -> None:
-    """A new file of observations that conftest.py does not name would leave its checks without their fixture."""
-    named = set(ast.literal_eval((ROOT / "conftest.py").read_text().split("=", 1)[1].strip()))
+def test_a_run_finds_every_module_with_fixtures() -> None:
+    """One that plugins/demand.py does not see would leave its checks without what they ask for."""
     declaring = {
-        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        ".".join(file.relative_to(ROOT).with_suffix("").parts): count
         for file in _files("fixtures")
-        if "sandbox" not in file.parts
-        and ("\n@observation(" in file.read_text() or "\n@pytest.fixture" in file.read_text())
+        if (count := len(re.findall(r"^@(?:observation|pytest\.fixture)\b", file.read_text(), re.MULTILINE)))
     }
-    assert declaring == named - {"plugins.run"}
+    assert declaring == Counter(module for module, _ in demand.declared().values())
+
+
+def test_what_a_fixture_asks_for_is_known_before_it_is_loaded() -> None:
+    """By its text alone: what was left out of it would not be loaded either."""
+    assert len(OBSERVATIONS) > 40
+    for name, look in OBSERVATIONS.items():
+        assert set(look.inputs) <= set(demand.declared()[name][1]), name
 
 
 def test_no_module_is_named_after_nothing() -> None:

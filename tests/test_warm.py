@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import pytest_plugins
+from plugins import demand
 from tests import warm
 
 LISTS = "import json, sys, tests.loaded; print(json.dumps(list(sys.modules)))"
@@ -20,8 +20,8 @@ def test_nothing_is_loaded_that_a_run_loads_by_pytest() -> None:
     done = subprocess.run([sys.executable, "-c", LISTS], cwd=warm.ROOT, capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
     assert "fixtures.settings" in loaded
-    assert not loaded & set(pytest_plugins)
-    assert not [name for name in loaded if name.startswith(("checks.", "fixtures.observations."))]
+    assert not loaded & {"plugins.run", "plugins.demand", *(module for module, _ in demand.declared().values())}
+    assert not [name for name in loaded if name.startswith("checks.")]
 
 
 def test_a_run_sees_its_folder_its_variables_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def postdeploy() -> None:
 
 
 def _command(phase: str, settings: Path, run: Path) -> list[str]:
-    options = ["--env", "bench", "--config", str(settings), "--run-dir", str(run)]
+    options = ["--env", "bench", f"--config={settings}", f"--run-dir={run}"]
     return [sys.executable, "-m", "pytest", "-m", phase, *options]
 
 
