@@ -31,11 +31,11 @@ HURRIED = 4.5  # seconds after which evidence waits no more in triage: a look th
 class Looking:
     """What observations stand on in this process, and the hook that hands their values to the checks."""
 
-    def __init__(self, opening: Opening, redactor: Redactor, *, hurried: bool = False) -> None:
+    def __init__(self, opening: Opening, redactor: Redactor, *, alone: bool = False, hurried: bool = False) -> None:
         self.opening = opening
         self.environment = opening.environment
         self.redactor = redactor
-        self.observer = Observer(Evidence(opening.folder, self.redacted, opening.replay))
+        self.observer = Observer(Evidence(opening.folder, self.redacted, opening.replay, alone=alone))
         self._settling: threading.Thread | None = None
         self._hurried, self._since = hurried, 0.0
 

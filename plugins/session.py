@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections import Counter
@@ -43,6 +44,7 @@ class Run:
         self._accounted = 0  # pytest's failed reports that are a check's own
         self._masked: Counter[str] = Counter()
         self._allure: str | None = config.option.alluredir
+        gc.set_threshold(50_000)  # a run is short, and nearly all that it makes stays to its end: 700 is a tenth of it
         self._quieten()
 
     def _quieten(self) -> None:
@@ -76,7 +78,9 @@ class Run:
 
             self.opening = self._stack.enter_context(opened(self.config, self.catalogue, self.phase, self.redactor))
         premises = self.opening
-        self.looking = looking.Looking(premises, self.redactor, hurried=self.phase == "triage")
+        self.looking = looking.Looking(
+            premises, self.redactor, alone=self.worker is None, hurried=self.phase == "triage"
+        )
         self.config.pluginmanager.register(self.looking, looking.NAME)
         self.config.pluginmanager.register(looking)
         if self.phase:
@@ -287,6 +291,7 @@ class Run:
         report = self._recording.published(self.redactor.tree, folder)
         self._recording.print(report)
         session.exitstatus = self._packed(report, int(exitstatus)).exit_code
+        gc.freeze()  # pytest looks for garbage ten times before it ends
 
     def _packed(self, report: Report, exitstatus: int) -> Report:
         """The incident pack, where it was asked for; last of all, for whoever waits has all answers by now."""

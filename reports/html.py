@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from importlib.metadata import version
+from importlib.util import cache_from_source
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from reports import evidence, remedy, watch_chart
@@ -86,6 +91,30 @@ def text(report: Report, folder: Path) -> str:
     )
 
 
+class Compiled(FileSystemBytecodeCache):
+    """The templates as Jinja compiles them, beside what Python compiles and on its terms: written where that may be."""
+
+    def get_source_checksum(self, source: str) -> str:
+        """Of all that goes into it: how `_environment` escapes is compiled in as well."""
+        return super().get_source_checksum(f"{version('jinja2')}\n{_settings()}\n{source}")
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        try:
+            super().load_bytecode(bucket)
+        except Exception:  # noqa: BLE001 - whatever a damaged file makes of pickle: it is compiled anew
+            bucket.reset()
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if not sys.dont_write_bytecode:
+            with contextlib.suppress(OSError):
+                super().dump_bytecode(bucket)
+
+
+@cache
+def _settings() -> str:
+    return Path(__file__).read_text("utf-8")
+
+
 @cache
 def _environment() -> Environment:
     """Whatever a template prints is made inert, then escaped: by construction, not by remembering to."""
@@ -94,6 +123,7 @@ def _environment() -> Environment:
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,
+        bytecode_cache=Compiled(str(Path(cache_from_source(__file__)).parent)),
         trim_blocks=True,
         lstrip_blocks=True,
     )

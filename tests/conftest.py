@@ -9,9 +9,12 @@ import pytest
 from plugins import demand
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Tests ask for looks by their names, not by arguments: all of them are loaded."""
-    demand.load(config, demand.declared())
+def pytest_pycollect_makemodule(parent: pytest.Collector) -> None:
+    """Tests ask for looks by their names, not by arguments: all of them are loaded.
+
+    Not when this file is: pytest reads it at the start of each run, whatever is asked for.
+    """
+    demand.load(parent.config, demand.declared())
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -291,3 +292,49 @@ def test_the_banner_can_be_read_on_every_part_of_its_gradient() -> None:
     stripes = re.findall(r"#[0-9a-f]{6}", next(line for line in css.splitlines() if line.startswith(".caveat {")))
     *backgrounds, ink = stripes
     assert min(_contrast(ink, background) for background in backgrounds) > 4.5
+
+
+def _templates(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Render a page as a fresh process does, with `folder` for what Jinja compiles; what is there then."""
+    monkeypatch.setattr(html, "cache_from_source", lambda file: f"{folder}/{Path(file).name}c")
+    html._environment.cache_clear()
+    try:
+        assert page(runs.clean(Path(mkdtemp(dir=folder)))).one("h1").text
+    finally:
+        html._environment.cache_clear()
+    return sorted(folder.glob("*.cache"))
+
+
+def test_templates_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next process reads them, unless how they are escaped has changed meanwhile."""
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    written = {file: file.read_bytes() for file in _templates(tmp_path, monkeypatch)}
+    assert len(written) > 1
+    monkeypatch.setattr("jinja2.Environment._generate", None)  # nothing can be compiled
+    _templates(tmp_path, monkeypatch)
+    monkeypatch.undo()
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    monkeypatch.setattr(html, "_settings", lambda: "other")
+    assert all(written[file] != file.read_bytes() for file in _templates(tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0", None], ids=["empty", "damaged", "cut"])
+def test_a_damaged_template_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Any) -> None:
+    """Whatever pickle or marshal make of it."""
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    for file in _templates(tmp_path, monkeypatch):
+        file.write_bytes(file.read_bytes()[:-40] if damage is None else damage * 500)
+    assert all(file.stat().st_size > 600 for file in _templates(tmp_path, monkeypatch))
+
+
+def test_nothing_compiled_is_kept_where_python_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By PYTHONDONTWRITEBYTECODE, or where the folder may not be written."""
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    assert _templates(tmp_path, monkeypatch) == []
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", _denied)
+    assert _templates(tmp_path, monkeypatch) == []
+
+
+def _denied(*_: Any, **__: Any) -> None:
+    raise PermissionError("read-only")
