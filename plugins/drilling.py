@@ -37,8 +37,8 @@ class NoRecordError(Exception):
 
 
 def ahead(opening: Opening, selected: Iterable[Entry]) -> bool:
-    """Whether a run of these checks is going to inject faults."""
-    if opening.replay is not None or not opening.permission.injects(opening.environment):
+    """Whether a run of these checks, which may inject faults, is going to."""
+    if opening.replay is not None:
         return False
     asked = (row for row in selected if not _exempt(opening.environment, row))
     return any(not set(NAMES).isdisjoint(row.observations) for row in asked)

@@ -12,6 +12,7 @@ import pytest
 from fixtures.observation import OBSERVATIONS, Evidence, Observer, Pending
 from fixtures.permission import Permission
 from plugins.outcomes import NotApplicableError, applies
+from reports import build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,7 @@ class Looking:
         self.environment = opening.environment
         self.redactor = redactor
         self.observer = Observer(Evidence(opening.folder, self.redacted, opening.replay, alone=alone))
+        self.alone = alone
         self._settling: threading.Thread | None = None
         self._hurried, self._since = hurried, 0.0
 
@@ -150,3 +152,5 @@ def _look_ahead(request: pytest.FixtureRequest, _looking: Looking) -> None:
             request.getfixturevalue(name)
         except Exception:  # noqa: BLE001, S112 - pytest keeps it and raises it again in each check's set-up
             continue
+    if _looking.alone:  # else this is a worker, which writes no report
+        build.ready()

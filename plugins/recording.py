@@ -69,11 +69,12 @@ class Recording:
 
     def selected(self, entries: Mapping[str, Entry]) -> None:
         """Told which checks are about to begin: where that means faults, say which, before the first is injected."""
-        from plugins import drilling
+        if self._drilling is None and self._opening.permission.injects(self._opening.environment):
+            from plugins import drilling
 
-        if self._drilling is None and drilling.ahead(self._opening, entries.values()):
-            self._drilling = drilling.Drilling(self._opening.environment, self._looking.redacted)
-            self.tell("".join(f"{line}\n" for line in self._drilling.plan()))
+            if drilling.ahead(self._opening, entries.values()):
+                self._drilling = drilling.Drilling(self._opening.environment, self._looking.redacted)
+                self.tell("".join(f"{line}\n" for line in self._drilling.plan()))
         if self._phase == "triage" and self._progress is not None and self._telling is None:
             from plugins.triage.telling import Telling
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -134,6 +135,14 @@ def _state(waiver: dict[str, Any], answered: set[str], covered: set[str], starte
     if waiver.get("check") not in covered:
         return "orphan"
     return "expires_soon" if left <= ABOUT_TO_EXPIRE else "covers"
+
+
+def ready() -> None:
+    """Load what `publish` will need, while there is nothing else to do. What fails here is told there."""
+    with contextlib.suppress(Exception):
+        from reports import html
+
+        html.ready()
 
 
 def publish(

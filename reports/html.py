@@ -14,18 +14,22 @@ from importlib.metadata import version
 from importlib.util import cache_from_source
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
-from reports import evidence, remedy, watch_chart
+from reports import evidence, remedy
 from reports.diagnosis import diagnosis
 from reports.inert import inert
 from reports.model import STATUSES, Finding, Observed, Report, Status
 from reports.wording import SANDBOX, SIGNS, WORDS, plural, reason_in_words, repeats_offenders
 
+if TYPE_CHECKING:
+    from reports.watch_chart import Watch
+
+TEMPLATE = "report.html.j2"
 CELL = 1500
 """Characters of one table cell."""
 OFFENDERS = 200
@@ -66,14 +70,19 @@ class Segment:
     width: float
 
 
+def ready() -> None:
+    """Load the page's template."""
+    _environment().get_template(TEMPLATE)
+
+
 def text(report: Report, folder: Path) -> str:
     """The page. `folder` is the run's: the evidence below it is embedded."""
     exhibits = _exhibits(folder)
-    template = _environment().get_template("report.html.j2")
+    template = _environment().get_template(TEMPLATE)
     return template.render(
         report=report,
         triage=diagnosis(report.triage),
-        watch=watch_chart.watch(report.rounds),
+        watch=_watch(report),
         groups=[(*group, _of(report, group[0])) for group in GROUPS],
         areas=_areas(report.findings),
         segments=_segments(report),
@@ -142,6 +151,14 @@ def _environment() -> Environment:
         repeats_offenders=repeats_offenders,
     )
     return environment
+
+
+def _watch(report: Report) -> Watch | None:
+    if not report.rounds:
+        return None
+    from reports.watch_chart import watch  # few runs watch
+
+    return watch(report.rounds)
 
 
 def _shown(value: Any) -> Any:
