@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fixtures import http
 from fixtures.observation import OBSERVATIONS, Evidence, Observer, Pending
 from fixtures.permission import Permission
 from plugins.outcomes import NotApplicableError, applies
@@ -146,6 +147,7 @@ def observer(_looking: Looking) -> Observer:
 @pytest.fixture(scope="session", autouse=True)
 def _look_ahead(request: pytest.FixtureRequest, _looking: Looking) -> None:
     """Start all looks at once; a fixture that cannot be made is reported by the checks that need it."""
+    http.ready()  # now, not on each thread at once: the first questions are under way while other libraries load
     _looking.settle(request)
     for name in sorted({name for item in request.session.items for name in _looking.wanted(item)}):
         try:

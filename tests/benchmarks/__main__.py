@@ -19,6 +19,7 @@ from tests.benchmarks.logs import logs
 from tests.benchmarks.process import ROOT, Measured, timed
 from tests.benchmarks.synthetic import synthetic
 from tests.benchmarks.triage import postdeploy, triage
+from tests.benchmarks.world import world
 from tests.environments import environments, recorded
 
 RUNS = 5
@@ -30,6 +31,7 @@ def main() -> int:
     preflight()
     postdeploy()
     triage()
+    world()
     growth()
     fault_server()
     logs()
@@ -67,7 +69,7 @@ def preflight() -> None:
         runs = []
         for number in range(RUNS):
             run = Path(folder) / f"run-{number}"
-            arguments = ["-m", "preflight", "--env", "bench", "--config", str(settings), "--run-dir", str(run)]
+            arguments = ["-m", "preflight", "--env", "bench", f"--config={settings}", f"--run-dir={run}"]
             runs.append(timed([sys.executable, "-m", "pytest", *arguments], ROOT))
         _print("pytest -m preflight", runs)
         report = json.loads((run / "report.json").read_text())
