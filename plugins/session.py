@@ -16,6 +16,7 @@ import pytest
 
 from plugins import outcomes
 from plugins.catalogue import Catalogue, entry
+from plugins.names import filled
 from reports.model import Entry, Report, Result
 
 if TYPE_CHECKING:
@@ -198,7 +199,8 @@ class Run:
         if declared is not None:
             result = self._result(item, call)
             if result is not None:
-                result = replace(result, **self._waived(result))
+                remedy = filled(result.remedy, self.opening.environment)
+                result = replace(result, remedy=remedy, **self._waived(result))
                 outcomes.attach(report, outcomes.from_json(self.looking.redacted(outcomes.plain(result))))
                 outcomes.shown(report, item, result, self.looking.redacted)
             self._compared = outcomes.Compared()

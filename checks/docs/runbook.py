@@ -90,9 +90,9 @@ with the commands, ready to be pasted:
 
     ## Rollback
     ```sh
-    kubectl -n chat rollout history deployment/chat
-    kubectl -n chat rollout undo deployment/chat
-    kubectl -n chat rollout status deployment/chat --timeout=120s
+    kubectl -n NAMESPACE rollout history deployment/NAME
+    kubectl -n NAMESPACE rollout undo deployment/NAME
+    kubectl -n NAMESPACE rollout status deployment/NAME --timeout=120s
     ```""",
 )
 def test_the_rollback_is_documented(rollback_runbook: Document) -> None:

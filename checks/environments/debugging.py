@@ -35,7 +35,7 @@ def for_developers(environment: Environment) -> str | None:
     remedy="""\
 Take the variable away (for MISTRAL_DEBUG any value counts, even "false") and log at info:
 
-    kubectl set env deployment/chat -n chat DEBUG- MISTRAL_DEBUG- LOG_LEVEL=info
+    kubectl set env deployment/NAME -n NAMESPACE DEBUG- MISTRAL_DEBUG- LOG_LEVEL=info
 
 If MISTRAL_DEBUG was on, the TypeScript SDK has written the key into the logs: rotate it.""",
 )

@@ -24,7 +24,7 @@ UNNAMED = "default"  # the namespace of a context that names none
 If the wrong environment was asked for, run again with the right --env. Else let each variable of the container name
 the environment that it runs in, and let /health answer with the same word:
 
-    kubectl set env deployment/chat -n chat APP_ENV=production NODE_ENV=production
+    kubectl set env deployment/NAME -n NAMESPACE APP_ENV=production NODE_ENV=production
 
 Where one of the variables means something else to you (NODE_ENV often is the kind of build), list only those that name
 the environment, in environments/base.toml:

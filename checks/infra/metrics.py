@@ -28,7 +28,7 @@ prometheus.target in environments/NAME.toml:
 
 A target that is down: its error is named above; ask the same from inside the cluster:
 
-    kubectl -n chat run ask --rm -it --restart=Never --image=curlimages/curl -- -sS -m 5 http://chat.chat/metrics
+    kubectl -n NAMESPACE run ask --rm -it --restart=Never --image=curlimages/curl -- -sS -m 5 http://SERVICE/metrics
 
 A signal without series: export it under this name, with 0 from the start for each label value that can come, or the
 first error is lost to rate() and increase():

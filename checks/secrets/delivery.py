@@ -63,9 +63,9 @@ def no_secret(cluster_secret: ClusterSecret) -> str | None:
 Write the store's key into the cluster's Secret and restart the pods, which read it at their start only. Where an
 operator synchronises it (External Secrets, Vault), ask that one for its state first:
 
-    kubectl describe externalsecret -n chat
-    kubectl create secret generic mistral -n chat --from-file=api-key=key --dry-run=client -o yaml | kubectl apply -f -
-    kubectl rollout restart deployment/chat -n chat""",
+    kubectl describe externalsecret -n NAMESPACE
+    kubectl create secret generic SECRET -n NAMESPACE --from-file=KEY=key --dry-run=client -o yaml | kubectl apply -f -
+    kubectl rollout restart deployment/NAME -n NAMESPACE""",
 )
 def test_the_clusters_secret_equals_the_store(cluster_secret: ClusterSecret, provider_key_shape: KeyShape) -> None:
     """The Secret that the deployment reads exists, and holds the key that the store holds."""
