@@ -70,7 +70,7 @@ SEEN: dict[str, str] = {
     f'{EACH} --all-containers --since=5m | grep -ciE \'"level": ?"(error|fatal|critical)"\'': r"^\d+$",
     "curl -sS --max-time 5 {service_url}/metrics | head -20": "# TYPE",
     LISTED: '"id": ?"mistral-small',
-    "kubectl rollout history deployment/{deployment}": r"REVISION(?s:.*)\n2 ",
+    "kubectl rollout history deployment/{deployment}": r"REVISION(?s:.*)\n\d+ (?s:.*)\n\d+ ",
     f"curl -sS --max-time 10 {MODELS} "
     '| grep -oE \'"(id|deprecation|deprecation_replacement_model)": *("[^"]*"|null)\'': '"deprecation": ?',
     "curl -sS --max-time 5 {prometheus_url}/api/v1/alerts": '"status":"success"',
