@@ -45,7 +45,8 @@ class Run:
         self._accounted = 0  # pytest's failed reports that are a check's own
         self._masked: Counter[str] = Counter()
         self._allure: str | None = config.option.alluredir
-        gc.set_threshold(50_000)  # a run is short, and nearly all that it makes stays to its end: 700 is a tenth of it
+        if phase not in (None, "preflight"):  # drills are timed, and fewer collections are longer ones
+            gc.set_threshold(50_000)  # nearly all that a short run makes stays to its end: with 700 a tenth goes there
         self._quieten()
 
     def _quieten(self) -> None:
