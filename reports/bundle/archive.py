@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 from reports.diagnosis import Unasked
+from reports.evidence import parsed
 from reports.inert import plain
 
 NAME = "incident-pack.zip"
@@ -136,12 +137,10 @@ class Archive:
         if suffix not in (".json", ".jsonl"):
             masked = self._redactor.text(text)
             return data if masked == text else masked.encode("utf-8", "replace")
-        from pydantic_core import from_json
-
         lines = text.splitlines() if suffix == ".jsonl" else [text]
         try:
-            trees = [from_json(line) for line in lines]
-        except ValueError:
+            trees = [parsed(line) for line in lines]
+        except (ValueError, RecursionError):
             return self._redactor.text(text).encode("utf-8", "replace")
         masked_trees = [self._redactor.tree(tree) for tree in trees]
         if masked_trees == trees:

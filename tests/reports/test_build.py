@@ -158,7 +158,7 @@ def test_a_waiver_that_covers_one_parameter_is_no_orphan(tmp_path: Path) -> None
     ("damage", "says"),
     [
         (lambda file: file.write_text(file.read_text().replace('"replicas": 2', '"replicas": 3')), "was altered after"),
-        (lambda file: file.write_bytes(b"\x00\xff"), "is not an evidence file (ValueError)"),
+        (lambda file: file.write_bytes(b"\x00\xff"), "is not an evidence file (UnicodeDecodeError)"),
         (lambda file: file.write_text("{}"), "is not an evidence file (KeyError)"),
         pytest.param(lambda file: file.write_text("[" * 100_000), "is not an evidence file (ValueError)", id="deep"),
         (lambda file: file.unlink(), "evidence of a finding, is not there"),
