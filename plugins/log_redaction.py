@@ -6,7 +6,8 @@
     log.close()
 
 Only lines that may hold a secret are redacted, each with its neighbours, since a name and its value may stand on two.
-A private key, and a line without an end, go through a `RedactedStream`, which holds back what may go on.
+A private key, and a line without an end, go through a `RedactedStream`, which holds back what may go on. Nothing that
+could act on a terminal is left: a carriage return shows as a space, other control characters as a question mark.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ BLOCK = 400_000
 """Bytes that are gathered before they are looked at, about."""
 LONGEST = 1_000_000
 """Bytes of a line that are gathered at the most."""
+
+_HARMLESS = bytes(
+    32 if code == 13 else 63 if (code < 32 and code not in (9, 10)) or code == 127 else code for code in range(256)
+)
 
 
 class RedactedLog:
@@ -55,13 +60,12 @@ class RedactedLog:
         self._passed(data[:end])
 
     def _passed(self, block: bytes) -> None:
-        found = self._redactor.suspicious(block)
+        found, controls = self._redactor.screened(block)
         if self._slow.holding or not block.endswith(b"\n") or (found and b"PRIVATE KEY" in block):
             self._slow.write(block.decode("utf-8", "replace"))
-        elif found:
-            self._out(b"\n".join(self._mended(block.split(b"\n"), found)))
-        else:
-            self._out(block)
+            return
+        masked = b"\n".join(self._mended(block.split(b"\n"), found)) if found else block
+        self._out(masked.translate(_HARMLESS) if controls else masked)
 
     def _mended(self, lines: list[bytes], found: set[int]) -> Iterator[bytes]:
         """The lines, those that may hold a secret redacted together with the ones beside them."""
@@ -88,13 +92,13 @@ def _groups(found: set[int], size: int) -> Iterator[tuple[int, int]]:
 
 
 class _Encoding:
-    """A text file over `write`."""
+    """A text file over `write`, harmless."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
 
     def write(self, text: str) -> None:
-        self._write(text.encode("utf-8", "replace"))
+        self._write(text.encode("utf-8", "replace").translate(_HARMLESS))
 
     def flush(self) -> None:
         """Whoever takes the bytes flushes."""

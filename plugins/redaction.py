@@ -23,7 +23,7 @@ from plugins.patterns import by_pattern
 
 if TYPE_CHECKING:
     from plugins.log_redaction import RedactedLog
-    from plugins.screening import Screen
+    from plugins.screening import Screen, Screened
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # A field or variable of such a name may hold a credential, which its text alone does not show.
@@ -131,14 +131,14 @@ class Redactor:
         return cast("TextIO", RedactedStream(file, self))
 
     def log(self, write: Callable[[bytes], object]) -> RedactedLog:
-        """What takes a log in bytes, cut anywhere, and gives `write` the same in whole lines, masked."""
+        """What takes a log in bytes, cut anywhere, and gives `write` whole lines, masked and harmless to a terminal."""
         from plugins.log_redaction import RedactedLog
 
         return RedactedLog(write, self)
 
-    def suspicious(self, block: bytes) -> set[int]:
-        """The numbers, from 0, of the lines of a block that may hold a secret; all others hold none."""
-        return self._compiled().screen.lines(block)
+    def screened(self, block: bytes) -> Screened:
+        """Which lines of a block of whole lines may hold a secret; all others hold none."""
+        return self._compiled().screen.screened(block)
 
     def unfinished(self, text: str) -> int:
         """How many characters at the end of `text` could be the beginning of a known secret."""

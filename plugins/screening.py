@@ -3,21 +3,23 @@
 Log lines differ in numbers, times and hexadecimal identifiers, and hardly else. With a nought in place of each of these
 characters a line is its template: a text that stands in the line stands, with noughts, in the template too. So a
 template in which nothing suspicious stands clears every line that it is of, and is judged once. What would be noughts
-alone (a secret in hexadecimal) is looked for itself.
+alone (a secret in hexadecimal) is looked for itself, where a template has as many of them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 TEMPLATES = 20_000
 """Templates that are remembered."""
 TELLING = 3
-"""Characters of a form that must be no noughts for it to be looked for in templates."""
+"""Characters of a form that must be no noughts for it to be suspicious by its template alone."""
 
 _NOUGHTS = bytes(48 if code in b"0123456789abcdefABCDEF" else code for code in range(256))
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 _NAMES = rb"(?:(?:0pi|0000ss|s00r0t)[_-]?k0y|(?:0000ss|0uth)[_-]?tok0n|0li0nt[_-]?s00r0t|p0ssw(?:or)?0|pw0)"
 _SIGN = rb"[\"'\\]{0,4}\s{0,5}(?:[:=]|$)"
 
@@ -48,49 +50,78 @@ _NEARBY = (b"mistr0l", b"0pik0y", b"0pi k0y", b"0pi_k0y", b"0pi-k0y", b"0o00str0
 _KEY = re.compile(rb"(?<![0-9A-Za-z])(?!0{32})[0-9A-Za-z]{32}(?![0-9A-Za-z])")
 
 
+class Screened(NamedTuple):
+    """What a block of whole lines may hold."""
+
+    suspicious: set[int]
+    """The numbers, from 0, of the lines that may hold a secret, or a part of one."""
+    controls: bool
+    """Whether there may be control characters in it, beside tabs and ends of lines."""
+
+
 class Screen:
     """Knows the forms of all secrets. Not for several threads at once, but for what it remembers, which may be lost."""
 
     def __init__(self, forms: Iterable[str]) -> None:
         known = _least({form.encode("utf-8", "surrogatepass") for form in forms})
-        noughts = {form: form.translate(_NOUGHTS) for form in known}
-        inside = {form: shown for form, shown in noughts.items() if b"\n" not in form and _telling(shown)}
-        self._shown = tuple(set(inside.values()))
-        self._direct = tuple(form for form in known if form not in inside)
+        noughts = {form: form.translate(_NOUGHTS) for form in known if b"\n" not in form}
+        self._shown = tuple({shown for shown in noughts.values() if _telling(shown)})
+        self._several = tuple(form for form in known if b"\n" in form)
+        """Those of several lines, which stand in no template."""
+        self._bare: dict[bytes, list[bytes]] = {}
+        """Those of which hardly more than noughts is left, by what is left."""
+        for form, shown in noughts.items():
+            if not _telling(shown):
+                self._bare.setdefault(shown, []).append(form)
+        self._forget()
+
+    def screened(self, block: bytes) -> Screened:
+        """What a block of whole lines may hold."""
+        templates = block.translate(_NOUGHTS).split(b"\n")
+        different = set(templates)
+        self._judge(different)
+        wanted = different & (self._suspect | self._keyed if different & self._near else self._suspect)
+        found = {number for number, template in enumerate(templates) if template in wanted} if wanted else set()
+        if forms := [*self._several, *self._possible(different)]:
+            for text in (block, _COLOUR.sub(b"", block)) if b"\x1b[" in block else (block,):
+                found |= _with(text, forms)
+        return Screened(found, not different.isdisjoint(self._controls))
+
+    def _possible(self, different: set[bytes]) -> Iterator[bytes]:
+        """The bare forms that may stand in lines of these templates."""
+        for shown, templates in self._long.items():
+            if not different.isdisjoint(templates):
+                yield from self._bare[shown]
+
+    def _forget(self) -> None:
         self._clean: set[bytes] = set()
         self._suspect: set[bytes] = set()
         self._near: set[bytes] = set()
         """Templates with a word beside which a run of 32 letters and digits is a key."""
         self._keyed: set[bytes] = set()
         """Templates with such a run."""
-
-    def lines(self, block: bytes) -> set[int]:
-        """The numbers, from 0, of the lines of a block of whole lines that may hold a secret, or a part of one."""
-        templates = block.translate(_NOUGHTS).split(b"\n")
-        different = set(templates)
-        self._judge(different)
-        wanted = different & (self._suspect | self._keyed if different & self._near else self._suspect)
-        found = {number for number, template in enumerate(templates) if template in wanted} if wanted else set()
-        for text in (block, _COLOUR.sub(b"", block)) if b"\x1b[" in block else (block,):
-            found |= _with(text, self._direct)
-        return found
+        self._long: dict[bytes, set[bytes]] = {shown: set() for shown in self._bare}
+        """By what is left of bare forms: the templates in which it stands."""
+        self._controls: set[bytes] = set()
+        """Templates with control characters."""
 
     def _judge(self, different: set[bytes]) -> None:
         """Tell the templates that are new."""
         if len(self._clean) + len(self._suspect) > TEMPLATES:
-            self._clean, self._suspect, self._near, self._keyed = set(), set(), set(), set()
+            self._forget()
         new = sorted(different - self._clean - self._suspect)
         if not new:
             return
         whole = b"\n".join(new)
         texts = (whole, _COLOUR.sub(b"", whole)) if b"\x1b[" in whole else (whole,)
-        numbers = set().union(*(self._suspicious(text) for text in texts))
-        near = set().union(*(_with(text.lower(), _NEARBY) for text in texts))
-        keyed = set().union(*(_lines(text, (key.start() for key in _KEY.finditer(text))) for text in texts))
-        self._suspect |= {new[number] for number in numbers}
-        self._near |= {new[number] for number in near}
-        self._keyed |= {new[number] for number in keyed}
-        self._clean |= {template for number, template in enumerate(new) if number not in numbers}
+        for text in texts:
+            self._suspect |= _picked(new, self._suspicious(text))
+            self._near |= _picked(new, _with(text.lower(), _NEARBY))
+            self._keyed |= _picked(new, _lines(text, (key.start() for key in _KEY.finditer(text))))
+            for shown, templates in self._long.items():
+                templates |= _picked(new, _with(text, (shown,)))
+        self._controls |= _picked(new, _lines(whole, (control.start() for control in _CONTROL.finditer(whole))))
+        self._clean |= set(new) - self._suspect
 
     def _suspicious(self, whole: bytes) -> set[int]:
         """The lines in which a form or a pattern may stand."""
@@ -115,6 +146,10 @@ def _least(forms: set[bytes]) -> list[bytes]:
         if not any(shorter in form for shorter in kept):
             kept.append(form)
     return kept
+
+
+def _picked(templates: list[bytes], numbers: set[int]) -> set[bytes]:
+    return {templates[number] for number in numbers}
 
 
 def _with(text: bytes, words: Iterable[bytes]) -> set[int]:

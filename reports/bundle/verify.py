@@ -18,12 +18,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from reports.bundle.archive import CHUNK, MANIFEST
+from reports.bundle.archive import MANIFEST
 from reports.inert import inert
 
 MEMBERS = 10_000
 LARGEST = 32_000_000
 """Bytes of a manifest."""
+CHUNK = 65_536
+"""Bytes of a member that are unpacked at once."""
 WHOLE = 64_000_000_000
 """Bytes of all members together, unpacked."""
 
