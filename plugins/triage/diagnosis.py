@@ -23,12 +23,13 @@ def diagnosed(opening: Opening) -> dict[str, Any]:
     row, others = branches.walked(found.facts)
     harmless = row.diagnosis == "nothing-wrong" and row.sure == "confirmed"
     rule = None if harmless else branches.rule(found.facts)
+    level = rule.level if rule else None
     return {
         "diagnosis": row.diagnosis,
         "title": row.title,
         "sure": row.sure,
-        "severity": rule.level if rule else None,
-        "respond": branches.respond[rule.level] if rule else "",
+        "severity": level,
+        "respond": branches.respond[level] if level else "",
         "why": why(rule, found.facts),
         "path": _path(branches, row, found),
         "also": [{"diagnosis": other.diagnosis, "title": other.title, "sure": other.sure} for other in others],
@@ -47,6 +48,8 @@ def why(rule: Rule | None, facts: Facts) -> str:
     told = {question: facts[question] for question in ("rate", "trend", "users") if question in facts}
     told |= rule.when.told(facts) if rule else {}
     said = [fact.says for fact in told.values()]
+    if rule and rule.says:
+        said.append(rule.says)
     missing = [what for question, what in MEASURES.items() if question not in facts]
     return "; ".join([*said, f"not measured: {' and '.join(missing)}"] if missing else said)
 

@@ -68,16 +68,23 @@ class Row:
     sure: Sure
     title: str
     when: Condition
+    unless: Condition | None = None
     aside: bool = False
     """It is told beside another diagnosis, and is none by itself."""
+
+    def holds(self, facts: Facts) -> bool:
+        return self.when.holds(facts) and not (self.unless and self.unless.holds(facts))
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What makes an incident so bad."""
 
-    level: str
+    level: str | None
+    """None: it cannot be told, though users were asked of."""
     when: Condition
+    says: str = ""
+    """Why it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ class Tree:
 
     def walked(self, facts: Facts) -> tuple[Row, list[Row]]:
         """The diagnosis, and the others that hold, each once and as surely as any row makes it."""
-        held = [row for row in self.rows if row.when.holds(facts)]
+        held = [row for row in self.rows if row.holds(facts)]
         first = next((row for row in held if not row.aside), self.unknown)
         return first, _once(row for row in held if row.diagnosis != first.diagnosis)
 
@@ -167,23 +174,25 @@ def _row(number: int, row: dict[str, Any], diagnoses: Mapping[str, Any], groups:
         raise TreeError(where, f"the diagnosis {name}", f"one of {', '.join(diagnoses)}")
     if row.get("sure") not in _ORDER:
         raise TreeError(where, f"sure = {row.get('sure')!r}", f"one of {', '.join(_ORDER)}")
-    if odd := row.keys() - {"diagnosis", "sure", "title", "when", "aside"}:
-        raise TreeError(where, f"the key {min(odd)}", "diagnosis, sure, title, when, aside")
+    if odd := row.keys() - {"diagnosis", "sure", "title", "when", "unless", "aside"}:
+        raise TreeError(where, f"the key {min(odd)}", "diagnosis, sure, title, when, unless, aside")
     title = str(row.get("title", diagnoses[name]["title"]))
-    return Row(name, row["sure"], title, _condition(where, row["when"], groups), row.get("aside") is True)
+    unless = _condition(where, row["unless"], groups) if "unless" in row else None
+    return Row(name, row["sure"], title, _condition(where, row["when"], groups), unless, row.get("aside") is True)
 
 
 def _rule(number: int, rule: dict[str, Any], groups: Mapping[str, list[str]]) -> Rule:
-    where = f"severity {number}"
-    if rule.get("level") not in LEVELS:
-        raise TreeError(where, f"level = {rule.get('level')!r}", f"one of {', '.join(LEVELS)}")
-    return Rule(str(rule["level"]), _condition(where, rule["when"], groups))
+    where, level = f"severity {number}", rule.get("level")
+    if level not in {*LEVELS, UNASKED}:
+        raise TreeError(where, f"level = {level!r}", f"one of {', '.join(LEVELS)}, {UNASKED}")
+    when = _condition(where, rule["when"], groups)
+    return Rule(None if level == UNASKED else str(level), when, str(rule.get("says", "")))
 
 
 def _condition(where: str, when: Mapping[str, str | list[str]], groups: Mapping[str, list[str]]) -> Condition:
     """What must hold, groups written out. A word that no answer can be would make a branch that nobody reaches."""
     if not when:
-        raise TreeError(where, "an empty `when`", "answers that lead there")
+        raise TreeError(where, "an empty condition", "answers that lead there")
     return Condition({question: _wanted(where, question, words, groups) for question, words in when.items()})
 
 

@@ -106,6 +106,9 @@ def test_everything_down_is_no_cause_but_a_hint_at_the_connection(tmp_path: Path
     document = night(tmp_path, _down("provider", "service", "prometheus", "kubernetes")).document()  # type: ignore[arg-type] # a mutation
     assert (document["diagnosis"], document["sure"]) == ("unknown", "unknown")
     assert "your own connection" in document["title"]
+    assert document["severity"] is None
+    assert "says nothing of users" in document["why"]
+    assert "confirmed" not in [row["sure"] for row in document["also"] if row["diagnosis"] == "service-down"]
     assert {row["what"] for row in document["unasked"]} >= {"Prometheus", "the pods and their logs"}
     assert all(row["remedy"] for row in document["unasked"])
 

@@ -83,13 +83,39 @@ def test_no_row_stands_behind_one_that_always_holds_before_it(row: Row) -> None:
     """A row that another hides can never be the diagnosis."""
 
     def hides(before: Row) -> bool:
-        return all(
+        return before.unless is None and all(
             set(row.when.answers.get(question, (*WORDS[question], UNASKED))) <= set(answers)
             for question, answers in before.when.answers.items()
         )
 
     earlier = itertools.takewhile(lambda other: other is not row, TREE.rows)
     assert [other.diagnosis for other in earlier if not other.aside and hides(other)] == []
+
+
+DARK = {"health": "down", "users": "unreached", "metrics": "unreachable", "cluster": "timeout", "mistral": "refused"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "sure", "level"),
+    [
+        ({}, "likely", None),
+        ({"mistral": UNASKED}, "likely", "P1"),
+        ({"mistral": "unauthorized"}, "confirmed", "P1"),
+        ({"metrics": "not_configured", "cluster": "tool_missing"}, "likely", None),
+        ({"metrics": "answers"}, "confirmed", "P1"),
+        ({"metrics": "no_data"}, "confirmed", "P1"),
+        ({"cluster": "denied"}, "confirmed", "P1"),
+    ],
+)
+def test_a_service_is_down_for_sure_only_where_another_answers(
+    answers: dict[str, str], sure: str, level: str | None
+) -> None:
+    """That nothing comes through says most about here: neither that users are served nor that they are not."""
+    facts = {name: Fact(word, "", "") for name, word in (DARK | answers).items() if word != UNASKED}
+    row, others = TREE.walked(facts)
+    assert [one.sure for one in (row, *others) if one.diagnosis == "service-down"] == [sure]
+    rule = TREE.rule(facts)
+    assert (rule.level if rule else None) == level
 
 
 def test_without_a_single_answer_it_is_unknown_and_not_measured() -> None:
@@ -204,10 +230,11 @@ BROKEN = {
     "sure": ('sure = "likely"', 'sure = "maybe"', "found sure = 'maybe', expected one of confirmed, likely, unknown"),
     "word": ('mistral = "unauthorized"', 'mistral = "401"', "row 3 (key-rejected): found mistral = '401'"),
     "group": ('rate = "@failing"', 'rate = "@bad"', "found the group '@bad', expected one of spared"),
+    "unless": ('unless = { mistral = ["@unconnected", "?"]', 'unless = { mistral = ["gone"]', "found mistral = 'gone'"),
     "question": ('circuit = "open" }', 'fuse = "open" }', "found the question 'fuse'"),
-    "level": ('level = "P1"', 'level = "P0"', "severity 1: found level = 'P0', expected one of P1, P2, P3, P4"),
+    "level": ('level = "P1"', 'level = "P0"', "severity 1: found level = 'P0', expected one of P1, P2, P3, P4, ?"),
     "key": ('when = { mistral = "never" }', 'when = { mistral = "never" }\nweight = 3', "found the key weight"),
-    "empty": ('when = { mistral = "never" }', "when = {}", "found an empty `when`"),
+    "empty": ('when = { mistral = "never" }', "when = {}", "found an empty condition"),
     "questions": ('pods = "Are', 'pots = "Are', "[questions]: found others than those that are asked: pods, pots"),
     "toml": ("[[row]]", "[[row]", "the file: found what cannot be read"),
 }
