@@ -46,10 +46,8 @@ def diagnosed(opening: Opening) -> dict[str, Any]:
 def why(rule: Rule | None, facts: Facts) -> str:
     """What was measured of the impact, and what was not: a severity is never guessed."""
     told = {question: facts[question] for question in ("rate", "trend", "users") if question in facts}
-    told |= rule.when.told(facts) if rule else {}
-    said = [fact.says for fact in told.values()]
-    if rule and rule.says:
-        said.append(rule.says)
+    told |= rule.when.told(facts) if rule and rule.level else {}
+    said = [*(fact.says for fact in told.values()), *([rule.says] if rule and rule.says else ())]
     missing = [what for question, what in MEASURES.items() if question not in facts]
     return "; ".join([*said, f"not measured: {' and '.join(missing)}"] if missing else said)
 
