@@ -14,6 +14,8 @@ import pytest
 from plugins.catalogue import AREAS, PHASES, Catalogue, CatalogueError, entry
 from plugins.session import Run
 
+pytest.register_assert_rewrite("checks")
+
 NAME = "golive-run"
 CATALOGUE = Path("checks/catalogue.json")
 
@@ -93,6 +95,21 @@ def _asks_for_checks(config: pytest.Config) -> bool:
     checks = config.rootpath / "checks"
     paths = [Path(config.invocation_params.dir, str(argument).split("::")[0]).resolve() for argument in config.args]
     return any(path == checks or checks in path.parents or path in checks.parents for path in paths)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Each module of checks/AREA holds checks, whatever its name.
+
+    As a pattern of `python_files` this would name a folder, for which pytest looks at every import twice.
+    """
+    checks = parent.config.rootpath / "checks"
+    if file_path.parent.parent != checks or file_path.suffix != ".py" or file_path.name == "__init__.py":
+        return None
+    patterns = parent.config.getini("python_files")
+    if parent.session.isinitpath(file_path) or any(file_path.match(pattern) for pattern in patterns):
+        return None  # pytest takes it itself
+    found: pytest.Collector = parent.ihook.pytest_pycollect_makemodule(module_path=file_path, parent=parent)
+    return found
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

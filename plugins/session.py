@@ -150,6 +150,9 @@ class Run:
             self.losses.unloadable[report.nodeid] = (said or lines[-1:])[0]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        hook: Any = self.config.pluginmanager.rewrite_hook
+        if hook in sys.meta_path:  # what is imported from here on are libraries, which it would only slow down
+            sys.meta_path.remove(hook)
         self._expect([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)

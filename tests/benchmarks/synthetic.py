@@ -43,7 +43,6 @@ def synthetic(folder: Path, checks: int, observations: int) -> Callable[[int], l
     (folder / "environments" / "staging.toml").write_text('tier = "staging"\n')
     (folder / "pytest.ini").write_text(
         f"[pytest]\ntestpaths = checks\npythonpath = . {ROOT}\n"
-        "python_files = checks/*/*.py\n"
         "addopts = --import-mode=importlib -p no:allure_pytest -p no:anyio -p no:hypothesispytest\n"
     )
     (folder / "conftest.py").write_text(

@@ -116,7 +116,6 @@ INI = f"""
 [pytest]
 testpaths = checks
 pythonpath = .
-python_files = checks/*/*.py
 addopts = {shlex.join(OPTIONS)}
 """
 

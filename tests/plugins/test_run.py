@@ -27,6 +27,15 @@ def test_all_holding_is_go(suite: Suite) -> None:
     assert "GO" in done.printed
 
 
+def test_a_check_is_taken_once_whatever_its_file_is_called(suite: Suite) -> None:
+    """Also where it has the name of a test's, which pytest takes by itself."""
+    (suite.path / "checks/infra/probes.py").rename(suite.path / "checks/infra/test_probes.py")
+    suite.catalogue()
+    done = suite.run(*PREFLIGHT)
+    assert (done.code, done.printed.count("✓ INF-001")) == (0, 1)
+    assert len(done.statuses) == 4
+
+
 def test_a_failed_blocker_is_no_go(suite: Suite) -> None:
     """An offender is shown with what, where, found and expected; the exit status is 1."""
     suite.write("world.txt", "first ok\nsecond bad missing\nthird ok\n")
