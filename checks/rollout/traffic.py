@@ -10,6 +10,10 @@ from plugins.catalogue import Offender, check
 
 HALF = 0.5
 """By so much of itself may the share be off."""
+_WAIT = """Wait for more requests, or judge the step over longer:
+
+    [rollout]
+    windows = [1200.0, 600.0, 600.0]"""
 
 
 @check(
@@ -83,8 +87,7 @@ def _worse(judgement: Judgement, what: str, traffic: CanaryTraffic) -> list[Offe
         raise CannotObserve(
             "no_data",
             judgement.says,
-            remedy="Wait for more requests, or judge the step over longer:\n\n    [rollout]\n"
-            "    windows = [1200.0, 600.0, 600.0]",
+            remedy=judgement.remedy or _WAIT,
         )
     alone = "" if traffic.stable else " (by the bound alone: no stable version is left to compare it with)"
     return [Offender(f"{what}{alone}", traffic.of, judgement.says)] if judgement.worse else []
