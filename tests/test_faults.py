@@ -59,8 +59,8 @@ INDEPENDENT = {
 
 BEGUN = {"stream_answer": {"huge", "drip"}}
 """What a stream that has begun and does not end well tells: users see it, so it is an answer, and a bad one."""
-SAYS_ITSELF = {"service": {"service_logs"}}
-"""Looks at more than one peer: what could not be asked of this one stands in what they saw."""
+SAYS_ITSELF = {"service": {"sent_message", "service_logs"}}
+"""What could not be asked of this peer stands in what they saw, since another one can still be asked."""
 
 REASONS = {"unreachable", "timeout", "unauthenticated", "denied", "quota", "no_data", "malformed"}
 """Why a look may not see its peer. That the suite itself broke is none of them."""

@@ -72,8 +72,9 @@ def test_the_look_reads_what_the_pods_have_logged_since_the_deployment(world: di
     """Errors by kind, the key, and nothing from before; each pod for itself."""
     assert looks.__doc__
     workload, replica_sets, pods = seen((world["cluster"], world["environment"]))
+    sent = OBSERVATIONS["sent_message"].body(world["environment"])
     body = OBSERVATIONS["service_logs"].body
-    found = body(**world, workload=workload, replica_sets=replica_sets, pods=pods)
+    found = body(**world, workload=workload, replica_sets=replica_sets, pods=pods, sent_message=sent)
     assert (len(found.digests), found.unread, found.unsought) == (2, (), ())
     for digest in found.digests:
         assert [(row.text, row.count) for row in digest.errors] == [
