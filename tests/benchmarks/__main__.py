@@ -16,7 +16,7 @@ from tests.benchmarks import canary, resilience
 from tests.benchmarks.bundle import bundle
 from tests.benchmarks.fault_server import fault_server
 from tests.benchmarks.logs import logs
-from tests.benchmarks.process import ROOT, Measured, timed
+from tests.benchmarks.process import PYTEST, ROOT, Measured, timed
 from tests.benchmarks.synthetic import synthetic
 from tests.benchmarks.triage import postdeploy, triage
 from tests.benchmarks.world import world
@@ -70,7 +70,7 @@ def preflight() -> None:
         for number in range(RUNS):
             run = Path(folder) / f"run-{number}"
             arguments = ["-m", "preflight", "--env", "bench", f"--config={settings}", f"--run-dir={run}"]
-            runs.append(timed([sys.executable, "-m", "pytest", *arguments], ROOT))
+            runs.append(timed([*PYTEST, *arguments], ROOT))
         _print("pytest -m preflight", runs)
         report = json.loads((run / "report.json").read_text())
     durations = [look["duration"] for look in report["observations"]]
@@ -93,7 +93,7 @@ def growth() -> None:
 
 
 def _repeated(arguments: list[str], folder: Path) -> list[Measured]:
-    command = [sys.executable, "-m", "pytest", *arguments]
+    command = [*PYTEST, *arguments]
     bare = {} if folder == ROOT else {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     timed(command, folder, **bare)  # the first one fills the caches
     return [timed(command, folder, **bare) for _ in range(RUNS)]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:randomly")
+"""As users run it: that plugin is here for the project's own tests alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reports.verdict import FAILED, GO, INCOMPLETE
-from tests.benchmarks.process import ROOT, Measured, measured
+from tests.benchmarks.process import PYTEST, ROOT, Measured, measured
 from tests.environments import environments
 from tests.real import service
 
@@ -83,7 +82,7 @@ def _figures(what: str, folder: Path, arguments: list[str], *, aim: float) -> No
 
 def _timed(run: Path, arguments: list[str]) -> Measured:
     """On a busy machine a service is late, and that is found: the time counts all the same, and is printed with it."""
-    command = [sys.executable, "-m", "pytest", "-m", "resilience", *arguments, f"--run-dir={run}"]
+    command = [*PYTEST, "-m", "resilience", *arguments, f"--run-dir={run}"]
     done = measured(command, ROOT)
     if done.code not in {GO, FAILED, INCOMPLETE}:
         raise RuntimeError(f"{' '.join(command)} ended with {done.code}: its time would mean nothing")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks.process import ROOT
+from tests.benchmarks.process import PYTEST, ROOT
 
 LOOK = '''
 @observation(deadline=5)
@@ -56,7 +56,7 @@ def synthetic(folder: Path, checks: int, observations: int) -> Callable[[int], l
         text = "from plugins.catalogue import check\n" + "".join(rows)
         (folder / "checks" / "infra" / f"file{start}.py").write_text(text)
     _catalogue(folder)
-    base = [sys.executable, "-m", "pytest", "-m", "preflight", "--env", "staging"]
+    base = [*PYTEST, "-m", "preflight", "--env", "staging"]
     return lambda number: [*base, "--run-dir", f"run-{number}"]
 
 

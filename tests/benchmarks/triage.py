@@ -12,14 +12,13 @@ import os
 import pty
 import re
 import statistics
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.sandbox.world import World, started
-from tests.benchmarks.process import ROOT, environment, timed
+from tests.benchmarks.process import PYTEST, ROOT, environment, timed
 from tests.environments import environments, recorded
 
 RUNS = 5
@@ -75,7 +74,7 @@ def postdeploy() -> None:
 
 def _command(phase: str, settings: Path, run: Path) -> list[str]:
     options = ["--env", "bench", f"--config={settings}", f"--run-dir={run}"]
-    return [sys.executable, "-m", "pytest", "-m", phase, *options]
+    return [*PYTEST, "-m", phase, *options]
 
 
 def _shown(command: list[str]) -> Shown:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.process import ROOT, timed
+from tests.benchmarks.process import PYTEST, ROOT, timed
 from tests.real.control_plane.programs import PartMissing
 from tests.real.world import World
 
@@ -37,7 +36,7 @@ def _print(phase: str, running: World, folder: Path) -> None:
     walls, slowest = [], []
     for number in range(RUNS):
         run = folder / str(number)
-        command = [sys.executable, "-m", "pytest", "-m", phase, *running.arguments, f"--run-dir={run}"]
+        command = [*PYTEST, "-m", phase, *running.arguments, f"--run-dir={run}"]
         walls.append(timed(command, ROOT).wall)
         report = json.loads((run / "report.json").read_text())
         slowest.append(max(look["duration"] for look in report["observations"]))
