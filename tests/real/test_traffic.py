@@ -230,6 +230,16 @@ def test_a_window_in_the_past_is_counted_as_it_was(server: PrometheusServer, exp
     assert before.requests == offset.requests == about(40)
 
 
+def test_a_window_before_prometheus_was_there_is_told_as_that(server: PrometheusServer, exposed: Exposed) -> None:
+    """No setting is wrong, and nothing is to be mended but the age of Prometheus."""
+    prometheus, environment = asking(server)
+    with pytest.raises(CannotObserve) as refused:
+        counted(prometheus, environment, {"case": "plain"}, WINDOW, offset=86_400.0, latency=False)
+    assert refused.value.reason == "no_data"
+    assert f"no sample in the {WINDOW:g} s that ended 86400 s ago" in refused.value.message
+    assert refused.value.remedy.startswith("Wait until Prometheus has scraped it for longer")
+
+
 def test_a_course_of_values_is_read(server: PrometheusServer, exposed: Exposed) -> None:
     """For charts: a point a step, by label, and none where there was no sample."""
     prometheus, _ = asking(server)
