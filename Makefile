@@ -15,7 +15,7 @@ test: $(VENV)/.ready-test
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHON=$(VENV)/bin/python ARGS="$(ARGS)" AGAIN="$(AGAIN)" sh tests/run.sh
 
 fast: $(VENV)/.ready-test
-	@$(PYTEST) tests -m "not real" -n auto $(ARGS)
+	@$(PYTEST) tests -p randomly -m "not real" -n auto $(ARGS)
 
 lint: $(VENV)/.ready-test
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

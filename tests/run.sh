@@ -44,8 +44,8 @@ fi
 "$python" -m ruff format --check .
 "$python" -m mypy
 # shellcheck disable=SC2086 # arguments of the caller
-"$python" -m pytest tests -m "not real" -n auto -q ${ARGS:-}
+"$python" -m pytest tests -p randomly -m "not real" -n auto -q ${ARGS:-}
 # shellcheck disable=SC2086
-"$python" -m pytest tests -m real -q ${ARGS:-}
+"$python" -m pytest tests -p randomly -m real -q ${ARGS:-}
 
 if [ -z "${ARGS:-}" ]; then fingerprint >$passed; fi

@@ -65,8 +65,6 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
         "-q",
         "-m",
         "preflight",
-        "-p",
-        "no:allure_pytest",
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

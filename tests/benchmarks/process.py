@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:randomly")
-"""As users run it: that plugin is here for the project's own tests alone."""
+PYTEST = (sys.executable, "-m", "pytest")
 
 
 @dataclass(frozen=True, slots=True)

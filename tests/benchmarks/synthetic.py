@@ -43,7 +43,7 @@ def synthetic(folder: Path, checks: int, observations: int) -> Callable[[int], l
     (folder / "environments" / "staging.toml").write_text('tier = "staging"\n')
     (folder / "pytest.ini").write_text(
         f"[pytest]\ntestpaths = checks\npythonpath = . {ROOT}\n"
-        "addopts = --import-mode=importlib -p no:allure_pytest -p no:anyio -p no:hypothesispytest\n"
+        "addopts = --import-mode=importlib --disable-plugin-autoload\n"
     )
     (folder / "conftest.py").write_text(
         f"import sys\nsys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]\npytest_plugins = ['plugins.run', 'looks']\n"
