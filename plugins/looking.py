@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NAME = "golive-looking"
 SECRETS_DEADLINE = 10.0  # seconds that evidence waits until each configured secret is known to the redactor
 HURRIED = 4.5  # seconds after which evidence waits no more in triage: a look that has no key by then writes none down
+HEAD_START = 1.0  # seconds that looks have at most, to load what they take, before the renderer of the report is loaded
 
 
 class Looking:
@@ -155,4 +156,5 @@ def _look_ahead(request: pytest.FixtureRequest, _looking: Looking) -> None:
         except Exception:  # noqa: BLE001, S112 - pytest keeps it and raises it again in each check's set-up
             continue
     if _looking.alone:  # else this is a worker, which writes no report
+        _looking.observer.first(HEAD_START)
         build.ready()
