@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTEST = (sys.executable, "-m", "pytest")
+LIBRARIES = "pytest, xdist.plugin, pydantic_settings, httpx, kubernetes.client, requests, jinja2, markdown_it"
+"""What a triage loads that is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ def timed(command: list[str], folder: Path, **variables: str) -> Measured:
     if run.code:
         raise RuntimeError(f"{' '.join(command)} ended with {run.code}: its time would mean nothing")
     return run
+
+
+def libraries() -> float:
+    """Seconds that Python takes to import them and to do nothing: what this machine is worth at this moment."""
+    return timed([sys.executable, "-c", f"import {LIBRARIES}"], ROOT).wall
 
 
 def measured(command: list[str], folder: Path, **variables: str) -> Measured:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.sandbox.world import World, started
-from tests.benchmarks.process import PYTEST, ROOT, environment, timed
+from tests.benchmarks.process import PYTEST, ROOT, environment, libraries, timed
 from tests.environments import environments, recorded
 
 RUNS = 5
@@ -50,10 +50,14 @@ def triage() -> None:
         ):
             settings = environments(Path(folder) / "environments", running.settings)
             runs = [_shown(_command("triage", settings, Path(folder) / str(number))) for number in range(RUNS + 1)][1:]
+            bare = statistics.median(libraries() for _ in range(RUNS))
         line, answer, end, cpu = (
             statistics.median(getattr(run, field) for run in runs) for field in ("line", "answer", "end", "cpu")
         )
-        print(f"  {name:<20} {line:6.2f} {answer:6.2f} {end:6.2f} {cpu:6.2f}  (aim: first line 1.0, end {aim})")
+        print(
+            f"  {name:<20} {line:6.2f} {answer:6.2f} {end:6.2f} {cpu:6.2f}  "
+            f"(aim: first line 1.0, end {aim}; its libraries alone take {bare:.2f})"
+        )
 
 
 def postdeploy() -> None:
