@@ -10,10 +10,13 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
 
+from fixtures.bundle.logs import streams
+from fixtures.bundle.workloads import workloads
 from fixtures.canary.pods import CanaryPods, canary_pods
 from fixtures.canary.target import Canary, target
 from fixtures.cluster import Cluster
@@ -75,19 +78,35 @@ def namespace(plane: ControlPlane) -> str:
 @pytest.fixture
 def look(plane: ControlPlane, namespace: str) -> Iterator[Look]:
     """What is judged at a step, and its pods; as one of the plane's users."""
-    made: list[Cluster] = []
+    with ExitStack() as made:
 
-    def seen(step: int, user: str = "admin", **rollout: Any) -> tuple[Canary, CanaryPods]:
-        kubernetes = {"kubeconfig": plane.kubeconfig(user, namespace=namespace), "deployment": "chat"}
-        values = {"name": "x", "tier": "production", "kubernetes": kubernetes, "rollout": rollout}
-        environment = Environment.model_validate(values)
-        made.append(Cluster(environment))
-        found = target(made[-1], environment, step)
-        return found, canary_pods(made[-1], found.judged, found.stable)
+        def seen(step: int, user: str = "admin", **rollout: Any) -> tuple[Canary, CanaryPods]:
+            cluster, environment = made.enter_context(reading(plane, namespace, user, rollout))
+            found = target(cluster, environment, step)
+            return found, canary_pods(cluster, found.judged, found.stable)
 
-    yield seen
-    for cluster in made:
-        cluster.close()
+        yield seen
+
+
+@contextmanager
+def reading(
+    plane: ControlPlane, namespace: str, user: str, rollout: dict[str, Any]
+) -> Iterator[tuple[Cluster, Environment]]:
+    """The cluster as one of the plane's users reads it, and the settings that name the canary."""
+    kubernetes = {"kubeconfig": plane.kubeconfig(user, namespace=namespace), "deployment": "chat"}
+    values = {"name": "x", "tier": "production", "kubernetes": kubernetes, "rollout": rollout}
+    environment = Environment.model_validate(values)
+    with closing(Cluster(environment)) as cluster:
+        yield cluster, environment
+
+
+def packed(plane: ControlPlane, namespace: str, objects: list[str], logs: int, **rollout: Any) -> None:
+    """An incident pack asks about these objects, and takes so many logs. Raises `ApiError` as long as it does not."""
+    with reading(plane, namespace, "admin", rollout) as (cluster, environment):
+        had = workloads(cluster, environment)
+        found = {stream for row in had.rows for stream in streams(cluster, row)}
+    if ([row.document for row in had.rows], len(found), had.unasked) != (objects, logs, []):
+        raise ApiError(0, f"{had}: {found}")
 
 
 def eventually(ask: Callable[[], Any]) -> Any:
@@ -217,6 +236,7 @@ def test_a_rollout_of_argo_is_read(plane: ControlPlane, namespace: str, look: Lo
     found, pods = eventually(running)
     assert (found.judged.image, found.stable.image, found.weight) == (NEXT, IMAGE, 10.0)
     assert {pod.replica_set for pod in pods.items} == {"chat-bbbb"}
+    eventually(lambda: packed(plane, namespace, [f"Rollout {namespace}/chat"], 3, kind="argo"))
     plane.admin.patch(f"{path}/status", {"status": {"abort": True}})
     assert "was aborted" in cannot(lambda: look(10, kind="argo")).message
     plane.admin.patch(f"{path}/status", {"status": {"abort": None, "stableRS": "bbbb"}})
@@ -242,6 +262,8 @@ def test_a_canary_of_flagger_is_read(plane: ControlPlane, namespace: str, look: 
     found, pods = look(10, kind="flagger")
     assert (found.judged.image, found.stable is not None and found.stable.image) == (NEXT, IMAGE)
     assert (found.weight, len(pods.items), len(pods.stable)) == (10.0, 1, 2)
+    both = [f"Deployment {namespace}/{name}" for name in ("chat", "chat-primary")]
+    eventually(lambda: packed(plane, namespace, both, 3, kind="flagger"))
     plane.admin.patch(path, {"status": {"phase": "Failed"}})
     assert "gave the canary up" in cannot(lambda: look(10, kind="flagger")).message
     plane.admin.patch(path, {"status": {"phase": "Succeeded"}})
