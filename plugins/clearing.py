@@ -1,7 +1,7 @@
 """The verdict of a whole run is kept for the image that it was about, for the next step of a rollout to rely on it.
 
 Only a run that looked for itself at a real environment leaves one. A NO-GO takes the place of an earlier GO. A run that
-was narrowed or cut short (PARTIAL) says nothing of an image, for or against.
+was narrowed, mistyped or cut short says nothing of an image, for or against, unless it saw a blocker fail.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fixtures.clearance import Clearance
 from fixtures.files import shown_path
 from fixtures.observation import CannotObserve, now, read
 from fixtures.workload import digest
+from reports.verdict import FAILED, GO, INCOMPLETE, answered
 
 if TYPE_CHECKING:
     from plugins.opening import Opening
@@ -47,11 +48,17 @@ def cleared(report: Report, opening: Opening) -> str:
 
 def _phase(report: Report, opening: Opening) -> Phase | None:
     """The phase that speaks for an image; None where this run does not."""
-    if opening.environment.sandbox or opening.replay is not None or report.verdict not in ("GO", "NO-GO"):
-        return None
-    if report.verdict == "GO" and report.exit_code != 0:
+    if opening.environment.sandbox or opening.replay is not None or not _speaks(report):
         return None
     return "preflight" if report.phase == "preflight" else "rollout" if report.phase == "rollout" else None
+
+
+def _speaks(report: Report) -> bool:
+    """Whether it is a verdict on an image: of a phase that was run whole, or that a blocker which failed decides."""
+    if any(finding.status == "failed" and finding.severity == "blocker" for finding in report.findings):
+        return report.verdict == "NO-GO"
+    ended = {"GO": (GO,), "NO-GO": (FAILED, INCOMPLETE)}.get(str(report.verdict), ())
+    return report.exit_code in ended and all(map(answered, report.findings))
 
 
 def _document(report: Report, opening: Opening, phase: Phase, verdict: Answer, image: str) -> Object:

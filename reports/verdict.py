@@ -147,7 +147,7 @@ def decide(
     exit_code = _exit_code(findings, phase, foreign or _unexplained(findings, pytest_status), ended)
     if phase is None:
         return Decision(None, exit_code, reasons)
-    if exit_code == INCOMPLETE and not (ended and all(map(_answered, findings))):
+    if exit_code == INCOMPLETE and not (ended and all(map(answered, findings))):
         return Decision("PARTIAL", exit_code, reasons)
     return Decision("GO" if exit_code == GO else "NO-GO", exit_code, reasons)
 
@@ -156,14 +156,14 @@ def _exit_code(findings: Sequence[Finding], phase: str | None, foreign: int, end
     gating = [finding for finding in findings if phase is None or finding.severity == "blocker"]
     if foreign or any(finding.status == "failed" for finding in gating):
         return FAILED
-    if not ended or not all(map(_answered, findings)):
+    if not ended or not all(map(answered, findings)):
         return INCOMPLETE
     if all(finding.status in HARMLESS for finding in gating):
         return GO
     return INCOMPLETE
 
 
-def _answered(finding: Finding) -> bool:
+def answered(finding: Finding) -> bool:
     """Whether the check ran as a whole. A worse parameter must not hide one that did not run."""
     return finding.status != "not_run" and all(row.status != "not_run" for row in finding.parameters)
 
@@ -207,7 +207,7 @@ def _tally(findings: Sequence[Finding]) -> list[str]:
         of = "" if clauses else f" of {plural(len(findings), 'check')}"
         if ids:
             clauses.append(f"{len(ids)}{of} {one if len(ids) == 1 else many}: {named(ids)}")
-    partly = [finding.id for finding in findings if finding.status != "not_run" and not _answered(finding)]
+    partly = [finding.id for finding in findings if finding.status != "not_run" and not answered(finding)]
     if partly:
         clauses.append(f"not run in part: {named(partly)}")
     if number["not_applicable"]:

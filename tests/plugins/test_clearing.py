@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,15 @@ from fixtures.settings import Environment
 from plugins.aftermath import after
 from plugins.opening import Opening
 from plugins.waivers import Waivers
-from reports.model import Finding, Report
+from reports.model import Finding, Parameter, Report
 
 IMAGE, OTHER = f"sha256:{'ab' * 32}", f"sha256:{'cd' * 32}"
 NAME = "registry.example:5000/chat"
+HOLDS = Finding(id="INF-001", area="infra", severity="blocker", claim="", status="passed")
+WAIVED, NOT_RUN = replace(HOLDS, id="INF-002", status="waived"), replace(HOLDS, id="INF-003", status="not_run")
+FAILED = replace(HOLDS, id="INF-004", status="failed")
+PARTS = (Parameter(name="a", status="not_run", reason=None, message=""),)
+IN_PART = replace(HOLDS, status="failed", severity="advisory", parameters=PARTS)
 
 
 class Ended:
@@ -43,14 +49,13 @@ class Ended:
         self.observe("clearances", {"images": dict.fromkeys(images, "pod chat-1")})
         self.observe("canary", {"judged": {"image": template}})
 
-    def said(self, phase: str | None, verdict: Any, exit_code: int = 0, waived: tuple[str, ...] = ()) -> str:
+    def said(self, phase: str | None, verdict: Any, exit_code: int = 0, *findings: Finding) -> str:
         values = {**self.settings, "rollout": {"clearances": self.clearances}, "kubernetes": {"image": self.image}}
         environment = Environment.model_validate(values)
         clock = "2026-11-22T12:00:00.000Z"
         opening = Opening(
             environment, "", Waivers((), date(2026, 11, 22)), self.replay, self.folder, clock, Permission(), self.intent
         )
-        findings = tuple(Finding(id=id_, area="infra", severity="blocker", claim="", status="waived") for id_ in waived)
         report = Report(
             schema="1",
             phase=phase,
@@ -62,7 +67,7 @@ class Ended:
             finished=clock,
             service={},
             suite={"version": "0.1.0", "revision": None},
-            findings=findings,
+            findings=findings or (HOLDS,),
             observations=(),
             counts={},
             masked={},
@@ -84,7 +89,7 @@ def ended(tmp_path: Path) -> Ended:
 
 def test_a_go_of_preflight_clears_the_image_that_is_meant(ended: Ended) -> None:
     """By the settings, before it runs anywhere."""
-    said = ended.said("preflight", "GO", waived=("INF-002",))
+    said = ended.said("preflight", "GO", 0, WAIVED)
     assert ended.kept == [("production", "preflight", None, IMAGE, "GO")]
     assert said.startswith("This GO is kept for 24 hours: ")
     (file,) = ended.clearances.iterdir()
@@ -144,23 +149,36 @@ def test_a_canary_that_was_not_seen_is_neither_cleared_nor_refused(ended: Ended)
 
 
 @pytest.mark.parametrize(
-    ("phase", "verdict", "exit_code"),
+    ("phase", "verdict", "exit_code", "finding"),
     [
-        ("preflight", "PARTIAL", 10),
-        ("rollout", "PARTIAL", 10),
-        ("preflight", "GO", 10),
-        (None, None, 0),
-        ("postdeploy", "GO", 0),
-        ("rollback", "GO", 0),
-        ("triage", "NO-GO", 1),
+        ("preflight", "PARTIAL", 10, NOT_RUN),
+        ("rollout", "PARTIAL", 10, HOLDS),
+        ("preflight", "GO", 10, HOLDS),
+        ("preflight", "NO-GO", 2, NOT_RUN),
+        ("preflight", "NO-GO", 2, HOLDS),
+        ("preflight", "NO-GO", 5, NOT_RUN),
+        ("preflight", "NO-GO", 1, NOT_RUN),
+        ("preflight", "NO-GO", 1, IN_PART),
+        (None, None, 0, HOLDS),
+        ("postdeploy", "GO", 0, HOLDS),
+        ("rollback", "GO", 0, HOLDS),
+        ("triage", "NO-GO", 1, FAILED),
     ],
 )
 def test_what_is_no_verdict_on_an_image_leaves_none(
-    ended: Ended, phase: str | None, verdict: str | None, exit_code: int
+    ended: Ended, phase: str | None, verdict: str | None, exit_code: int, finding: Finding
 ) -> None:
-    """A run that was narrowed or cut short least of all."""
+    """A run that was narrowed, mistyped or cut short least of all."""
     ended.canary(IMAGE)
-    assert (ended.said(phase, verdict, exit_code), ended.kept) == ("", [])
+    assert (ended.said(phase, verdict, exit_code, finding), ended.kept) == ("", [])
+
+
+@pytest.mark.parametrize("exit_code", [1, 2])
+def test_a_blocker_that_failed_revokes_however_little_was_run(ended: Ended, exit_code: int) -> None:
+    """The run was stopped there, or narrowed to it: the image is no better for that."""
+    ended.said("preflight", "GO")
+    ended.said("preflight", "NO-GO", exit_code, FAILED, NOT_RUN)
+    assert ended.kept == [("production", "preflight", None, IMAGE, "NO-GO")]
 
 
 def test_a_replay_clears_nothing(ended: Ended) -> None:
