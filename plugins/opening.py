@@ -171,8 +171,8 @@ def _watched(config: pytest.Config, phase: str | None) -> float | None:
     seconds = int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
     if not 0 < seconds <= 86400:
         raise pytest.UsageError(f"--watch {value}: expected a time up to a day, such as 600, 90s, 10m or 1h")
-    if getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError("--watch and -n: one process watches; leave -n out")
+    if config.pluginmanager.hasplugin("dsession"):  # xdist's, there where it distributes the run
+        raise pytest.UsageError("--watch and -n or --tx: one process watches; leave -n, --dist and --tx out")
     return float(seconds)
 
 

@@ -123,7 +123,11 @@ def test_the_replay_of_a_watch_judges_its_last_look(canary: Suite) -> None:
         (("-m", "rollout", "--watch", "soon"), "--watch soon: expected a time up to a day"),
         (("-m", "rollout", "--watch", "0"), "--watch 0: expected a time up to a day"),
         (("-m", "rollout", "--watch", "25h"), "--watch 25h: expected a time up to a day"),
-        (("-m", "rollout", "--watch", "1m", "-n", "2"), "--watch and -n: one process watches"),
+        (("-m", "rollout", "--watch", "1m", "-n", "2"), "--watch and -n or --tx: one process watches"),
+        (
+            ("-m", "rollout", "--watch", "1m", "--dist", "load", "--tx", "2*popen"),
+            "--watch and -n or --tx: one process watches",
+        ),
         (("-m", "preflight", "--watch", "1m"), "--watch 1m: it goes with -m rollout, found preflight"),
         (("-m", "rollout", "--step", "20"), "--step 20: expected one of 10, 50, 100"),
         (("-m", "rollout", "--step", "x"), "--step x: expected one of 10, 50, 100"),
