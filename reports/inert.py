@@ -26,6 +26,11 @@ def inert(text: str, limit: int = 8000) -> str:
     return shown if left <= 0 else f"{shown} [... {left:,} more characters: see report.json]"
 
 
+def line(text: str, limit: int = 8000) -> str:
+    """`text` made inert, in one line."""
+    return " ".join(inert(text, limit).split())
+
+
 def plain(value: Any) -> Any:
     """A JSON-like value that any UTF-8 file can hold: lone surrogates replaced, tuples as lists, the rest as text."""
     if isinstance(value, str):

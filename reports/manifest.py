@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from reports.inert import line
+
 NAME = "manifest.json"
 
 
@@ -33,10 +35,11 @@ def differences(folder: Path) -> list[str]:
     found = []
     for path, sha256 in recorded.items():
         if path not in present:
-            found.append(f"{path} is missing")
+            found.append(f"{line(path)} is missing")
         elif _sha256(folder / path) != sha256:
-            found.append(f"{path} is not the file that was recorded: its sha256 differs")
-    return found + [f"{path} was added: the manifest does not name it" for path in sorted(present - set(recorded))]
+            found.append(f"{line(path)} is not the file that was recorded: its sha256 differs")
+    added = sorted(present - set(recorded))
+    return found + [f"{line(path)} was added: the manifest does not name it" for path in added]
 
 
 def _recorded(file: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from reports.bundle.archive import MANIFEST
-from reports.inert import inert
+from reports.inert import inert, line
 
 MEMBERS = 10_000
 LARGEST = 32_000_000
@@ -69,7 +69,7 @@ def verified(file: Path) -> Verified:
             f"{file}: found no whole zip archive ({inert(str(error), 200)}), expected an incident pack. "
             "Was it cut short on its way? Get it once more, or make a new one: pytest -m triage --bundle"
         ) from None
-    except (NotImplementedError, RuntimeError) as error:
+    except (NotImplementedError, RuntimeError, ValueError) as error:  # what zipfile makes of damage, beside its own
         raise PackError(f"{file}: cannot be read ({inert(str(error), 200)})") from None
     except OSError as error:
         raise PackError(f"{file}: cannot be read ({error.strerror or type(error).__name__})") from None
@@ -137,19 +137,19 @@ def _recorded(file: Path, document: object) -> list[Recorded]:
 
 def _missing(document: object) -> tuple[str, ...]:
     rows = document.get("missing") if isinstance(document, dict) else None
-    return tuple(inert(str(row.get("what")), 200) for row in rows or () if isinstance(row, dict))
+    return tuple(line(str(row.get("what")), 200) for row in rows or () if isinstance(row, dict))
 
 
 def _differences(pack: zipfile.ZipFile, infos: list[zipfile.ZipInfo], recorded: list[Recorded]) -> list[str]:
     there = {info.filename for info in infos} - {MANIFEST}
     found = [sentence for row in recorded if (sentence := _difference(pack, row, there))]
     named = {row.path for row in recorded}
-    return found + [f"{inert(path, 200)} was added: the manifest does not name it" for path in sorted(there - named)]
+    return found + [f"{line(path, 200)} was added: the manifest does not name it" for path in sorted(there - named)]
 
 
 def _difference(pack: zipfile.ZipFile, row: Recorded, there: set[str]) -> str:
     """What is wrong with one member; empty where nothing is."""
-    shown = inert(row.path, 200)
+    shown = line(row.path, 200)
     if row.path not in there:
         return f"{shown} is missing"
     digest, size = hashlib.sha256(), 0

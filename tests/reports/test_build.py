@@ -359,6 +359,17 @@ def test_verify_finds_every_change(tmp_path: Path, capsys: pytest.CaptureFixture
     ]
 
 
+def test_a_name_of_a_file_forges_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it would do to a terminal is shown, in one line."""
+    build.publish(runs.clean(tmp_path))
+    (tmp_path / "evil\x1b[2J\nfake: matches its manifest").write_text("")
+    assert program.main(["verify", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "evil␛[2J fake: matches its manifest was added: the manifest does not name it",
+        f"{tmp_path}: does not match its manifest",
+    ]
+
+
 def test_a_manifest_that_is_none_is_said_to_be(tmp_path: Path) -> None:
     """Neither a crash nor a match."""
     for content in ("", "[]", '{"files": 3}', '{"files": [{}]}'):

@@ -151,6 +151,27 @@ def test_a_pack_that_was_cut_short_is_said_to_be(cut: float, pack: Path, capsys:
     assert "found no whole zip archive" in capsys.readouterr().err
 
 
+def test_a_pack_whose_names_are_damaged_is_refused(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A byte that no UTF-8 holds, in a name that says that it is."""
+    _written(pack, lambda members: members.update({"é.txt": b""}))
+    pack.write_bytes(pack.read_bytes().replace("é".encode(), b"\xc3\xff"))
+    assert main(["verify", str(pack)]) == 4
+    assert capsys.readouterr().err.startswith(f"error: {pack}: cannot be read (")
+
+
+def test_a_name_in_a_manifest_forges_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is missing is told in the one line that is its own."""
+    rows = [{"path": "a\nevil.zip: matches its manifest", "sha256": "", "bytes": 1}]
+    lack = [{"what": "logs\nevil.zip: matches its manifest"}]
+    _raw(tmp_path / "evil.zip", ("manifest.json", json.dumps({"members": rows, "missing": lack}).encode()))
+    assert main(["verify", str(tmp_path / "evil.zip")]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "a evil.zip: matches its manifest is missing",
+        "could not be had when it was made: logs evil.zip: matches its manifest",
+        f"{tmp_path / 'evil.zip'}: does not match its manifest (1 file)",
+    ]
+
+
 def test_what_is_not_there_or_no_archive_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A path that leads nowhere, a text."""
     (tmp_path / "text").write_text("hello")
