@@ -18,7 +18,7 @@ USAGE_ERROR = 4
 
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: of `build`, the report's own (never 0 on anything but a whole run); of `verify`, 1 where a
-    file differs; 4 where RUN is no run's folder.
+    file differs; 4 where RUN is no run's folder, or `build` would seal what was changed since.
     """
     parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -41,6 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _build(folder: Path) -> int:
+    if found := build.altered(folder):
+        raise manifest.ManifestError(
+            f"{folder}: found files that are not as the run left them: {inert('; '.join(found))}. Reports made of them "
+            "would pass for the run's own. Put the files back, or read the reports of an unedited copy"
+        )
     report, problems = build.publish(folder)
     print(inert(report.headline))
     for name in build.FILES:

@@ -20,6 +20,7 @@ from reports.wording import counts
 
 ABOUT_TO_EXPIRE = timedelta(days=14)
 FILES = ("report.json", "report.html", "junit.xml", "summary.md", manifest.NAME)
+DRAFTS = "drafts/"
 CUT_SHORT = "The run was cut short: it was killed, or its machine was, before it came to its end."
 UNTOLD = "no result of it was recorded before the run was cut short"
 
@@ -173,7 +174,7 @@ def write(
     jobs = {name: partial(_file, name, report, folder) for name in FILES}
     last = jobs.pop(manifest.NAME)
     if report.triage:
-        jobs |= {"drafts/": partial(_drafts, report, folder)}
+        jobs |= {DRAFTS: partial(_drafts, report, folder)}
     if allure is not None:
         jobs |= {f"--alluredir={allure}": partial(_allure, report, folder, allure)}  # it may lie inside the run's
     jobs |= {manifest.NAME: last}
@@ -209,6 +210,16 @@ def _rendered(name: str, report: Report, folder: Path) -> str:
 
         return summary.text(report)
     return text(report)
+
+
+def altered(folder: Path) -> list[str]:
+    """A sentence for each file that is not as the run left it, but for those that `publish` writes anew.
+
+    Nothing where there is no manifest, which a run that was killed does not leave. Raises `ManifestError`.
+    """
+    if not (folder / manifest.NAME).exists():
+        return []
+    return manifest.differences(folder, lambda path: path not in FILES and not path.startswith(DRAFTS))
 
 
 def listed(folder: Path) -> None:

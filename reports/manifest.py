@@ -1,13 +1,13 @@
 """manifest.json: the sha256 of each file of a run's folder, so that a later change to any of them shows.
 
-ManifestError    there is no manifest, or it is no manifest
+ManifestError    there is no manifest, it is no manifest, or it is not the one of what is in the folder
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reports.inert import line
@@ -16,7 +16,7 @@ NAME = "manifest.json"
 
 
 class ManifestError(Exception):
-    """The manifest cannot be read; the message says where, what was found and what to do."""
+    """The manifest cannot be relied on; the message says where, what was found and what to do."""
 
 
 def text(folder: Path) -> str:
@@ -28,10 +28,13 @@ def text(folder: Path) -> str:
     return json.dumps({"schema": "1", "files": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
-def differences(folder: Path) -> list[str]:
-    """A sentence for each file that is missing, changed or not in the manifest. Raises `ManifestError`."""
-    recorded = _recorded(folder / NAME)
-    present = set(files(folder))
+def differences(folder: Path, among: Callable[[str], bool] = lambda _: True) -> list[str]:
+    """A sentence for each file that is missing, changed or not in the manifest. `among`: which paths are looked at.
+
+    Raises `ManifestError`.
+    """
+    recorded = {path: sha256 for path, sha256 in _recorded(folder / NAME).items() if among(path)}
+    present = set(filter(among, files(folder)))
     found = []
     for path, sha256 in recorded.items():
         if path not in present:

@@ -323,6 +323,45 @@ def test_the_program_never_exits_0_on_a_partial_run(tmp_path: Path, capsys: pyte
     assert "error: junit.xml could not be written" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda run: (run / journal.NAME).write_text((run / journal.NAME).read_text().replace("failed", "passed")),
+            "journal.jsonl is not the file that was recorded",
+        ),
+        (
+            lambda run: shutil.copy(run / "observations/workload.json", run / "observations/forged.json"),
+            "observations/forged.json was added",
+        ),
+        (lambda run: (run / "observations/workload.json").unlink(), "observations/workload.json is missing"),
+        (lambda run: (run / manifest.NAME).write_text("{}"), "found no manifest"),
+    ],
+)
+def test_the_program_seals_nothing_that_was_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any, says: str
+) -> None:
+    """A run that was edited keeps the manifest that shows it; the files are named."""
+    build.publish(runs.mixed(tmp_path))
+    change(tmp_path)
+    before = (tmp_path / manifest.NAME).read_bytes()
+    assert program.main(["build", str(tmp_path)]) == 4
+    assert says in capsys.readouterr().err
+    assert (tmp_path / manifest.NAME).read_bytes() == before
+
+
+def test_the_program_writes_its_own_reports_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever became of them: they are made of the rest."""
+    build.publish(runs.triaged(tmp_path))
+    (tmp_path / "report.html").unlink()
+    (tmp_path / "junit.xml").write_text("GO")
+    (tmp_path / "drafts/slack.md").write_text("GO")
+    assert program.main(["build", str(tmp_path)]) == 1
+    assert manifest.differences(tmp_path) == []
+    assert "GO" not in (tmp_path / "junit.xml").read_text().split()
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize("command", ["build", "verify"])
 def test_the_program_locates_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     """A folder that is no run's: exit 4, with the file that was looked for."""
