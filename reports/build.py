@@ -47,7 +47,7 @@ def _findings(record: Record) -> tuple[Finding, ...]:
     told = {(row.id, row.parameter) for row in record.results}
     wanted = {entry.id: entry.parameters or ("",) for entry in record.header.catalogue}
     lost = [id_ for id_, names in wanted.items() if any((id_, name) not in told for name in names)]
-    untold = {} if record.end else dict.fromkeys(lost, UNTOLD)
+    untold = dict.fromkeys(lost, verdict.UNTOLD if record.end else UNTOLD)
     return verdict.findings(catalogue, record.results, untold | record.not_run, record.header.promoted)
 
 

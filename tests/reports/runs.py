@@ -110,6 +110,8 @@ def observe(folder: Path, name: str, value: Any, *, sources: Iterable[str] = (),
     return f"observations/{name}.json"
 
 
+ALERTS = ("api-down", "high-latency", "rate-limited", "auth-failures", "circuit-open")
+
 CATALOGUE = (
     entry("SEC-001", "The key of this environment comes from a secret manager.", area="secrets"),
     entry("SEC-003", "The Mistral API accepts the key.", area="secrets", waivable=False),
@@ -128,13 +130,11 @@ CATALOGUE = (
     ),
     entry("INF-003", "Each container has a liveness probe.", area="infra"),
     entry("INF-005", "The service survives the loss of a pod or a node.", area="infra", severity="advisory"),
-    entry("INF-009", "Each of the five alerts is defined, with its severity.", area="infra"),
+    entry("INF-009", "Each of the five alerts is defined, with its severity.", area="infra", parameters=ALERTS),
     entry("INF-015", "TLS is valid and stays so for 21 days.", area="infra", severity="advisory"),
     entry("DOC-001", "An incident runbook covers each error class.", area="docs"),
     entry("DOC-007", "The runbooks hold no placeholder and no dead link.", area="docs"),
 )
-
-ALERTS = ("api-down", "high-latency", "rate-limited", "auth-failures", "circuit-open")
 
 
 def _workload() -> dict[str, Any]:
@@ -250,11 +250,19 @@ def mixed(folder: Path, **head: Any) -> Path:
     return written(folder, top, results, ending, not_run={"DOC-007": "deselected by -k"})
 
 
+def passed(**fields: Any) -> list[Result]:
+    """Every check of CATALOGUE passes, for each of its parameters."""
+    return [
+        Result(id=row.id, status="passed", parameter=name, **fields)
+        for row in CATALOGUE
+        for name in row.parameters or ("",)
+    ]
+
+
 def clean(folder: Path, **head: Any) -> Path:
     """A GO: every check of the phase passes."""
     workload = observe(folder, "workload", _workload(), sources=["GET https://10.0.0.1:6443/apis/apps/v1/..."])
-    results = [Result(id=row.id, status="passed", evidence=(workload,), duration=0.02) for row in CATALOGUE]
-    return written(folder, header(CATALOGUE, **head), results, end())
+    return written(folder, header(CATALOGUE, **head), passed(evidence=(workload,), duration=0.02), end())
 
 
 ROLLOUT_CATALOGUE = (

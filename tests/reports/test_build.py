@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError  # t
 from reports import __main__ as program
 from reports import build, document, journal, manifest
 from reports.model import Entry, Result, Status
+from reports.verdict import UNTOLD
 from tests.reports import runs, strategies
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,7 @@ def test_a_rebuild_gives_the_same_bytes(tmp_path: Path, make: Any) -> None:
 
 def test_a_killed_run_is_partial_and_keeps_what_was_found(tmp_path: Path) -> None:
     """No end in the journal: what was answered stands, the rest is not run, and it is never GO."""
-    results = [Result(id=entry.id, status="passed") for entry in runs.CATALOGUE]
+    results = runs.passed()
     content = published(runs.written(tmp_path / "one", runs.header(runs.CATALOGUE), results[:3], None))
     assert (content["verdict"], content["exit_code"], content["finished"]) == ("PARTIAL", 10, None)
     assert content["counts"]["passed"] == 3
@@ -119,6 +120,15 @@ def test_results_outside_the_catalogue_do_not_pass_unnoticed(tmp_path: Path) -> 
         content = published(runs.written(tmp_path / status, runs.header(catalogue), results, runs.end()))
         assert content["verdict"] == verdict
         assert content["notes"] == ["Results for ids that are not in the catalogue were left out: INF-777."]
+
+
+def test_a_parameter_that_nobody_answered_is_not_run(tmp_path: Path) -> None:
+    """Also where the run came to its end and its journal does not say so."""
+    rows = [Result(id="DOC-001", status="passed", parameter="401")]
+    runs.written(tmp_path, runs.header((runs.entry("DOC-001", parameters=("401", "429")),)), rows, runs.end())
+    content = published(tmp_path)
+    assert (content["verdict"], content["exit_code"]) == ("PARTIAL", 10)
+    assert content["findings"][0]["message"] == UNTOLD
 
 
 @pytest.mark.parametrize(
@@ -314,7 +324,7 @@ def test_the_program_rebuilds_and_exits_as_the_report(
 
 def test_the_program_never_exits_0_on_a_partial_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A killed run, and one whose report cannot be written."""
-    results = [Result(id=entry.id, status="passed") for entry in runs.CATALOGUE]
+    results = runs.passed()
     runs.written(tmp_path / "killed", runs.header(runs.CATALOGUE), results, None)
     assert program.main(["build", str(tmp_path / "killed")]) == 10
     runs.clean(tmp_path / "blocked")

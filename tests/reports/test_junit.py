@@ -124,7 +124,7 @@ def test_an_error_says_why_and_what_to_do(tmp_path: Path) -> None:
 
 def test_the_run_has_a_case_of_its_own(tmp_path: Path) -> None:
     """What no check speaks for is red too: a killed run in which every check passed."""
-    results = [Result(id=entry.id, status="passed") for entry in runs.CATALOGUE]
+    results = runs.passed()
     root = tree(runs.written(tmp_path, runs.header(runs.CATALOGUE), results, None))
     (mark,) = root.iter("error")
     assert str(mark.get("message")).startswith("PARTIAL: the run was cut short")
