@@ -247,7 +247,26 @@ def _replayed(config: pytest.Config) -> Path | None:
     for part in (PREMISES, "observations"):
         if not (run / part).exists():
             raise pytest.UsageError(f"--replay {config.option.replay}: not a run's folder: it has no {part}")
+    _refuse_altered(run, f"--replay {config.option.replay}")
     return run
+
+
+def _refuse_altered(run: Path, option: str) -> None:
+    """What is judged again must be what the run left. Without a manifest nobody can tell: see `Header.doubts`."""
+    from reports import manifest
+    from reports.inert import inert
+
+    if not (run / manifest.NAME).exists():
+        return
+    try:
+        found = manifest.differences(run, lambda path: path in (PREMISES, WAIVERS) or path.startswith("observations/"))
+    except manifest.ManifestError as error:
+        raise pytest.UsageError(f"{option}: {error}. Replay an unedited copy of the run's folder") from None
+    if found:
+        raise pytest.UsageError(
+            f"{option}: {inert('; '.join(found))}; what was changed since is not what the run saw. Replay an unedited "
+            "copy of its folder"
+        )
 
 
 def _recorded(replay: Path, config: pytest.Config) -> tuple[Environment, str, Permission, Intent]:

@@ -17,6 +17,7 @@ from fixtures.observation import CannotObserve, now, read
 from plugins import aftermath, shortfall
 from plugins.progress import Progress, progress
 from reports.journal import NAME, End, Header, Journal
+from reports.manifest import NAME as MANIFEST
 from reports.model import Entry, Report, Result
 
 if TYPE_CHECKING:
@@ -194,7 +195,15 @@ def _header(config: pytest.Config, opening: Opening, phase: str | None, expected
         changes=str(opening.permission) if opening.permission.changes else "",
         replay=opening.replay.name if opening.replay else None,
         intent=str(opening.intent),
+        doubts=_doubts(opening),
     )
+
+
+def _doubts(opening: Opening) -> tuple[str, ...]:
+    """A replay of what no manifest vouches for, as of a run that was killed, cannot carry a GO."""
+    if opening.replay is None or (opening.replay / MANIFEST).exists():
+        return ()
+    return (f"whether {opening.replay.name} was changed since its run cannot be told: it has no {MANIFEST}",)
 
 
 def _listed(names: Collection[str]) -> str:

@@ -33,7 +33,7 @@ def build(folder: Path) -> Report:
     record = journal.read(folder / journal.NAME)
     looks = evidence.files(folder)
     report = _watched(_report(record, looks, _findings(record)), folder)
-    return verdict.worsened(report, _doubts(report, looks))
+    return verdict.worsened(report, [*record.header.doubts, *_doubts(report, looks)])
 
 
 def _watched(report: Report, folder: Path) -> Report:

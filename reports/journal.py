@@ -48,6 +48,8 @@ class Header:
     """The name of the run whose evidence is read in place of looking."""
     intent: str = ""
     """What the run was asked for beside its phase, as a clause: the step of a rollout, the revision to go back to."""
+    doubts: tuple[str, ...] = ()
+    """What keeps the run from a GO, whatever its findings say: clauses for the headline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -470,6 +470,7 @@ def test_a_replay_gives_the_same_findings(suite: Suite, world: str) -> None:
 def test_damaged_premises_are_a_usage_error(suite: Suite, content: str) -> None:
     """A run whose settings cannot be read is not replayed on others."""
     first = suite.run(*PREFLIGHT)
+    (first.folder / "manifest.json").unlink()
     (first.folder / "premises.json").write_text(content)
     done = suite.run("-m", "preflight", "--replay", str(first.folder))
     assert done.code == 4, done.printed
@@ -477,10 +478,44 @@ def test_damaged_premises_are_a_usage_error(suite: Suite, content: str) -> None:
     assert "Traceback" not in done.printed
 
 
+EXEMPT = '"INF-001": {"not_applicable": "It can wait."}'
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("observations/first.json", '"x"', '"y"'),
+        ("premises.json", '"checks": {', f'"checks": {{{EXEMPT}'),
+        ("waivers.toml", "", WAIVER),
+        ("manifest.json", "{", ""),
+    ],
+)
+def test_a_run_that_was_edited_is_not_replayed(suite: Suite, file: str, old: str, new: str) -> None:
+    """Neither its evidence nor what it was judged by may be another than its manifest has it."""
+    suite.write("world.txt", "first bad x\nsecond ok\nthird ok\n")
+    edited = suite.run(*PREFLIGHT).folder / file
+    before = edited.read_text() if edited.exists() else ""
+    edited.write_text(before.replace(old, new, 1))
+    done = suite.run("-m", "preflight", "--replay", str(edited.parents[file.count("/")]))
+    assert (done.code, file in done.printed) == (4, True), done.printed
+    assert "Replay an unedited copy" in " ".join(done.printed.split())
+    assert edited.read_text() != before
+
+
+def test_a_replay_of_what_nothing_vouches_for_is_no_go(suite: Suite) -> None:
+    """A run that was killed leaves no manifest: the headline says so."""
+    first = suite.run(*PREFLIGHT)
+    (first.folder / "manifest.json").unlink()
+    done = suite.run("-m", "preflight", "--replay", str(first.folder))
+    assert (done.code, done.report["verdict"], set(done.statuses.values())) == (10, "PARTIAL", {"passed"})
+    assert done.report["headline"].startswith("PARTIAL: whether run-1 was changed since its run cannot be told")
+
+
 def test_edited_evidence_is_not_believed(suite: Suite) -> None:
-    """A replay of evidence that was changed by hand is unverified: malformed."""
+    """Also where no manifest tells: it is unverified, malformed."""
     suite.write("world.txt", "first bad x\nsecond ok\nthird ok\n")
     first = suite.run(*PREFLIGHT)
+    (first.folder / "manifest.json").unlink()
     file = first.folder / "observations/first.json"
     file.write_text(file.read_text().replace('"x"', '"y"').replace('"bad": [\n', '"bad": [\n'))
     done = suite.run("-m", "preflight", "--replay", str(first.folder))
