@@ -15,7 +15,9 @@ FINE = ("ok", "reachable")
 WHAT = {
     "slow": "Mistral answers too slowly",
     "unauthorized": "Mistral rejects the key",
+    "unpaid": "payment is asked for",
     "forbidden": "the key may not do this",
+    "barred": "somebody forbids the call, and does not sign as Mistral",
     "retired": "Mistral has no such model in use",
     "missing": "Mistral knows no such path or model",
     "rejected": "Mistral rejects the call as invalid",
