@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.triage.runbook import FOLDER, PLACEHOLDERS, SECTIONS, Page, Step, actions, page
+from plugins.triage.runbook import FOLDER, OPTIONS, PLACEHOLDERS, SECTIONS, Page, Step, actions, page
 
 ROOT = Path(__file__).resolve().parents[1]
 DIAGNOSES = tomllib.loads((ROOT / "plugins" / "triage" / "tree.toml").read_text("utf-8"))["diagnoses"]
@@ -53,6 +53,14 @@ def parses(script: str) -> str:
 def test_there_is_a_page_for_each_diagnosis_and_no_other() -> None:
     """A diagnosis without a page would leave people alone; a page without one is never shown."""
     assert sorted(DIAGNOSES) == PAGES
+
+
+def test_an_option_follows_where_it_is_one() -> None:
+    """The folder of the settings stands behind the environment's name, the kubeconfig behind that of the context."""
+    written = "\n".join(command for id_ in PAGES for command in commands(page(id_)))
+    for name, before in {"environment": "-m triage --env", "context": "kubectl --context"}.items():
+        assert written.count(f"{before} {{{name}}}") == written.count(f"{{{name}}}") > 0
+    assert OPTIONS.keys() == {"environment", "context"}
 
 
 def test_the_names_that_are_filled_in_are_those_of_this_test() -> None:

@@ -42,6 +42,8 @@ PLACEHOLDERS: dict[str, str] = {
     "key_variable": "service.key_variable",
 }
 """What may stand in braces in a command, and the setting that fills it in."""
+OPTIONS = {"environment": "config", "context": "kubeconfig"}
+"""The option that follows a name: without it, what is pasted would read other settings, or ask another cluster."""
 
 _PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -105,7 +107,7 @@ def filled(step: Step, known: Mapping[str, str | None]) -> dict[str, str]:
         told = " and ".join(f"{{{name}}}" for name in unknown)
         where = ", ".join(dict.fromkeys(PLACEHOLDERS[name] for name in unknown))
         says = f"{says} Fill in {told} yourself: not told by {where}."
-    return {"says": says, "command": _PLACEHOLDER.sub(lambda found: _quoted(found[1], known) or found[0], command)}
+    return {"says": says, "command": _PLACEHOLDER.sub(lambda found: _word(found, known), command)}
 
 
 def names(environment: Environment) -> dict[str, str | None]:
@@ -115,9 +117,11 @@ def names(environment: Environment) -> dict[str, str | None]:
     host, address = _host(provider.base_url)
     return {
         "environment": environment.name,
+        "config": _config(environment),
         "namespace": kubernetes.namespace,
         "deployment": kubernetes.deployment,
         "context": kubernetes.context,
+        "kubeconfig": _kubeconfig(environment),
         "service_url": _bare(environment.service.url),
         "provider_url": _bare(provider.base_url),
         "provider_host": host,
@@ -129,6 +133,18 @@ def names(environment: Environment) -> dict[str, str | None]:
         "prometheus_url": _bare(environment.prometheus.url),
         "key_variable": environment.service.key_variable,
     }
+
+
+def _config(environment: Environment) -> str | None:
+    """The folder of the settings, where it is not the project's own."""
+    folder = Path(environment.config[-1]).parent if environment.config else Path("environments")
+    return None if folder == Path("environments") else str(folder)
+
+
+def _kubeconfig(environment: Environment) -> str | None:
+    """The file that the settings name. The sandbox's is gone with it."""
+    file = environment.kubernetes.kubeconfig
+    return None if file is None or environment.sandbox else str(file.expanduser())
 
 
 def _bare(url: str | None) -> str | None:
@@ -229,6 +245,13 @@ def _commands(lines: Iterable[str]) -> list[str]:
 
 def _plain(found: re.Match[str], known: Mapping[str, str | None]) -> str:
     return known.get(found[1]) or found[0]
+
+
+def _word(found: re.Match[str], known: Mapping[str, str | None]) -> str:
+    """What stands in a command for a name in braces, with the option that follows it."""
+    option = OPTIONS.get(found[1], "")
+    value = _quoted(option, known)
+    return (_quoted(found[1], known) or found[0]) + (f" --{option}={value}" if value else "")
 
 
 def _quoted(name: str, known: Mapping[str, str | None]) -> str | None:

@@ -54,7 +54,6 @@ class Shell:
     world: World
     folder: Path
     names: dict[str, str | None]
-    kubeconfig: Path
 
     def typed(self, command: str, key: str | None = None) -> subprocess.CompletedProcess[str]:
         """Do it with the names in; where it uses the key, what the page says first: read it, from what is pasted."""
@@ -77,8 +76,6 @@ class Shell:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
-            "KUBECONFIG": str(self.kubeconfig),
-            "GOLIVE_CONFIG": str(self.world.config),
             "PYTEST_ADDOPTS": f"--run-dir={self.folder / 'run'}",
             "no_proxy": "127.0.0.1",
         }
@@ -95,7 +92,10 @@ def opened(world: World, folder: Path) -> Shell:
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    return Shell(world, folder, names(load("production", world.config, variables={})), world.on_call)
+    settings = load(
+        "production", world.config, overlay={"kubernetes": {"kubeconfig": str(world.on_call)}}, variables={}
+    )
+    return Shell(world, folder, names(settings))
 
 
 def deployment(world: World) -> dict[str, Any]:

@@ -279,6 +279,6 @@ def test_the_cluster_s_resolver_is_restarted(shell: Shell) -> None:
 def test_a_command_that_may_not_be_done_is_no_success(shell: Shell) -> None:
     """What is asserted of each command here is not so by itself: a reader cannot restart anything."""
     reader = shell.world.plane.kubeconfig("reader", context=CONTEXT)
-    done = replace(shell, kubeconfig=reader).typed(RESOLVER)
+    done = replace(shell, names=shell.names | {"kubeconfig": str(reader)}).typed(RESOLVER)
     assert (done.returncode, done.stdout) == (1, "")
     assert "forbidden" in done.stderr

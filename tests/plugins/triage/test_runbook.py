@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.settings import Environment, Kubernetes, Prometheus, Provider, Service
-from plugins.triage.runbook import RunbookError, Step, actions, names, page
+from plugins.triage.runbook import RunbookError, Step, actions, filled, names, page
 
 GOOD = """---
 title: "The key: rejected"
@@ -162,7 +162,39 @@ def test_names_come_from_the_settings_and_are_never_guessed() -> None:
     assert (found["provider_host"], found["provider_address"]) == ("api.mistral.ai", "api.mistral.ai:443")
     assert (found["secret"], found["secret_key"]) == ("mistral", "api-key")
     unknown = {name for name, value in found.items() if value is None}
-    assert unknown == {"deployment", "context", "fallback_model", "prometheus_url"}
+    assert unknown == {"deployment", "context", "fallback_model", "prometheus_url", "config", "kubeconfig"}
+
+
+def _command(command: str, kubernetes: Kubernetes, *config: str, sandbox: bool = False) -> str:
+    """As it is pasted."""
+    environment = Environment(
+        name="production", tier="production", sandbox=sandbox, config=config, kubernetes=kubernetes
+    )
+    return filled(Step("", (command,)), names(environment))["command"]
+
+
+@pytest.mark.parametrize(
+    ("file", "option"),
+    [
+        ("environments/production.toml", ""),
+        ("deploy/golive/production.toml", " --config=deploy/golive"),
+        ("/etc/go live/production.toml", " --config='/etc/go live'"),
+    ],
+)
+def test_a_pasted_run_reads_the_settings_that_this_one_read(file: str, option: str) -> None:
+    """Else it would look at the environment of that name in another folder."""
+    command = _command("pytest --env {environment}", Kubernetes(), "environments/base.toml", file)
+    assert command == f"pytest --env production{option}"
+
+
+def test_a_pasted_kubectl_asks_the_cluster_that_was_looked_at() -> None:
+    """By the kubeconfig of the settings too, quoted as a shell takes it; that of the sandbox is gone with it."""
+    asked, file = "kubectl --context {context} get pods", Path("/home/me/kube config")
+    whole = Kubernetes(kubeconfig=file, context="prod; x")
+    option = "--kubeconfig='/home/me/kube config'"
+    assert _command(asked, whole) == f"kubectl --context 'prod; x' {option} get pods"
+    assert _command(asked, Kubernetes(kubeconfig=file)) == f"kubectl --context {{context}} {option} get pods"
+    assert _command(asked, whole, sandbox=True) == "kubectl --context 'prod; x' get pods"
 
 
 @pytest.mark.parametrize("reference", [None, "env://KEY", "k8s://vault/mistral#api-key", "k8s://chat/mistral"])
