@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fixtures.connection import loopback
 from fixtures.observations.service import MistralHealth, ServiceHealth
 from plugins.catalogue import Offender, check
 
@@ -37,8 +38,7 @@ def test_the_health_endpoint_reports_on_mistral(service_health: ServiceHealth, e
 
 def _least(provider: str) -> float:
     """Milliseconds that no answer of the provider takes less than, once they are rounded: none on this machine."""
-    host = urlsplit(provider).hostname or ""
-    return 0.0 if host in ("localhost", "::1") or host.startswith("127.") else 0.001
+    return 0.0 if loopback(urlsplit(provider).hostname or "") else 0.001
 
 
 def _offenders(health: ServiceHealth, field: str, least: float) -> list[Offender]:
