@@ -1,0 +1,92 @@
+"""What is made of requests that a real Prometheus counted over minutes: its data is written before it starts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from checks.triage.errors import excess
+from fixtures.observation import CannotObserve
+from fixtures.prometheus import Prometheus
+from fixtures.settings import Environment
+from fixtures.triage.rates import rates
+from tests.real.prometheus import PartMissing, PrometheusServer, remember
+
+pytestmark = pytest.mark.real
+
+SCRAPE = 15
+"""Seconds."""
+BOUNDS = {"0.1": 0.2, "0.25": 0.5, "0.5": 0.7, "1": 0.9, "2.5": 1.0, "5": 1.0, "10": 1.0, "+Inf": 1.0}
+"""Bounds of the buckets in seconds, and the share of requests that take no longer."""
+Samples = dict[str, dict[float, float]]
+Remembering = Callable[[Samples], tuple[Prometheus, Environment]]
+
+
+@pytest.fixture
+def remembering(tmp_path: Path) -> Iterator[Remembering]:
+    """A real Prometheus with these samples, and settings that name it. A pipeline must have one."""
+    with ExitStack() as started:
+
+        def start(samples: Samples) -> tuple[Prometheus, Environment]:
+            try:
+                remember(tmp_path, samples)
+                server = started.enter_context(PrometheusServer(tmp_path, targets={}, settled=False))
+            except PartMissing as missing:
+                if os.environ.get("CI") == "true":
+                    raise
+                pytest.skip(str(missing))
+            settings = {"url": server.url, "target": {"job": "chat"}}
+            environment = Environment.model_validate({"name": "x", "tier": "production", "prometheus": settings})
+            return Prometheus(environment, None), environment  # type: ignore[arg-type] # no secret is asked for
+
+        yield start
+
+
+def up(value: Callable[[float], float | None], ago: float = 1500) -> Samples:
+    """Whether the service could be scraped, by the seconds ago; None where Prometheus did not look."""
+    now = _now()
+    known = {now - back: value(back) for back in range(0, int(ago) + 1, SCRAPE)}
+    return {'up{job="chat",instance="a"}': {at: found for at, found in known.items() if found is not None}}
+
+
+def requests(
+    track: str, began: float, ended: float, a_second: float, failing: Callable[[float], float], timed: float = 1.0
+) -> Samples:
+    """The counters of one version between these seconds ago; the share that fails by the seconds ago."""
+    now, labels, count, failed = _now(), f'job="chat",track="{track}",instance="{track}"', 0.0, 0.0
+    found: Samples = {}
+    for back in range(int(began), int(ended) - 1, -SCRAPE):
+        at = now - back
+        found.setdefault(f"mistral_requests_total{{{labels}}}", {})[at] = count
+        found.setdefault(f'mistral_errors_total{{{labels},type="server"}}', {})[at] = failed
+        for bound, share in BOUNDS.items():
+            name = f'mistral_request_duration_seconds_bucket{{{labels},le="{bound}"}}'
+            found.setdefault(name, {})[at] = count * share * timed
+        count += a_second * SCRAPE
+        failed += a_second * SCRAPE * failing(back)
+    return found
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+def test_what_was_counted_until_the_scrapes_failed_is_no_present_rate(remembering: Remembering) -> None:
+    """Four minutes without an answer, and before it hardly an error: what the rate is now cannot be told."""
+    stopped = up(lambda back: float(back >= 240)) | requests("stable", 1500, 240, 200, lambda _: 0.001)
+    with pytest.raises(CannotObserve) as refused:
+        excess(rates(*remembering(stopped)), 0.05)
+    assert (refused.value.reason, "no sample in the last 120 s" in refused.value.message) == ("no_data", True)
+
+
+def test_what_is_scraped_of_late_is_the_present_rate(remembering: Remembering) -> None:
+    """Of one pod or of another: the old one is away."""
+    replaced = requests("old", 1500, 180, 200, lambda _: 0.001) | requests("new", 240, 0, 200, lambda _: 0.3)
+    found = rates(*remembering(replaced))
+    assert found.rate == pytest.approx(0.2, abs=0.1)
+    assert excess(found, 0.05)
