@@ -86,8 +86,8 @@ def _worse(judgement: Judgement, what: str, traffic: CanaryTraffic) -> list[Offe
     if judgement.worse is None:
         raise CannotObserve(
             "no_data",
-            judgement.says,
+            judgement.says + traffic.part,
             remedy=judgement.remedy or _WAIT,
         )
     alone = "" if traffic.stable else " (by the bound alone: no stable version is left to compare it with)"
-    return [Offender(f"{what}{alone}", traffic.of, judgement.says)] if judgement.worse else []
+    return [Offender(f"{what}{alone}", traffic.of, judgement.says + traffic.part)] if judgement.worse else []

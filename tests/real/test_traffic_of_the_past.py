@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from checks.triage.errors import excess
+from fixtures.canary.share import CanaryTraffic, traffic
+from fixtures.canary.side import Side
+from fixtures.canary.target import Canary
 from fixtures.observation import CannotObserve
 from fixtures.prometheus import Prometheus
 from fixtures.settings import Environment
@@ -90,3 +93,49 @@ def test_what_is_scraped_of_late_is_the_present_rate(remembering: Remembering) -
     found = rates(*remembering(replaced))
     assert found.rate == pytest.approx(0.2, abs=0.1)
     assert excess(found, 0.05)
+
+
+def compared(asking: tuple[Prometheus, Environment]) -> CanaryTraffic:
+    """What a step over ten minutes makes of the two versions."""
+    canary, stable = (
+        Side(f"Deployment chat/{track}", "chat", "chat", "", 1, "", {}, {"track": track}, "1")
+        for track in ("canary", "stable")
+    )
+    return traffic(*asking, Canary("deployment", 10, 600.0, canary, stable))
+
+
+def _outage(back: float) -> float:
+    """A quarter fails between ten and five minutes ago, hardly any before and since."""
+    return 0.25 if 300 < back <= 600 else 0.001
+
+
+def test_a_canary_is_compared_over_the_time_that_it_was_there(remembering: Remembering) -> None:
+    """An outage that struck the stable version before the canary began does not make the canary look better."""
+    found = compared(
+        remembering(
+            requests("stable", 1500, 0, 200, _outage) | requests("canary", 150, 0, 200 / 9, lambda _: 0.03),
+        )
+    )
+    assert found.stable is not None
+    assert found.judged.window == found.stable.window == pytest.approx(120, abs=30)
+    assert found.stable.error_rate == pytest.approx(0.001, abs=0.0005)
+    assert found.errors.worse
+    assert found.share.found == pytest.approx(0.1, abs=0.02)
+    assert found.part.startswith(" (over the last 1")
+
+
+def test_a_canary_that_was_there_all_the_time_is_compared_over_it(remembering: Remembering) -> None:
+    """What struck both is in both."""
+    found = compared(
+        remembering(requests("stable", 1500, 0, 200, _outage) | requests("canary", 1500, 0, 200 / 9, _outage))
+    )
+    assert (found.judged.window, found.part) == (600.0, "")
+    assert found.judged.error_rate == pytest.approx(0.125, abs=0.02)
+
+
+def test_a_canary_that_has_just_begun_is_not_compared(remembering: Remembering) -> None:
+    """How much longer it takes is said."""
+    begun = requests("stable", 1500, 0, 200, _outage) | requests("canary", 45, 0, 200 / 9, lambda _: 0.0)
+    with pytest.raises(CannotObserve) as refused:
+        compared(remembering(begun))
+    assert (refused.value.reason, "s more are needed" in refused.value.message) == ("no_data", True)
