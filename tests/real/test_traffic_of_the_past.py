@@ -1,4 +1,4 @@
-"""What is made of requests that a real Prometheus counted over minutes: its data is written before it starts."""
+"""What is made of requests and alerts that a real Prometheus saw over minutes: its data is written before it starts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from checks.triage.errors import excess
+from fixtures.alerts import Alerts
+from fixtures.canary.alerts import fired
 from fixtures.canary.share import CanaryTraffic, traffic
 from fixtures.canary.side import Side
 from fixtures.canary.target import Canary
@@ -27,18 +29,26 @@ SCRAPE = 15
 BOUNDS = {"0.1": 0.2, "0.25": 0.5, "0.5": 0.7, "1": 0.9, "2.5": 1.0, "5": 1.0, "10": 1.0, "+Inf": 1.0}
 """Bounds of the buckets in seconds, and the share of requests that take no longer."""
 Samples = dict[str, dict[float, float]]
-Remembering = Callable[[Samples], tuple[Prometheus, Environment]]
+Remembering = Callable[..., tuple[Prometheus, Environment]]
+RENAMED = """
+groups:
+  - name: chat
+    rules:
+      - alert: Renamed
+        expr: 'mistral_up{job="chat"} == 0'
+        labels: {severity: critical}
+"""
 
 
 @pytest.fixture
 def remembering(tmp_path: Path) -> Iterator[Remembering]:
-    """A real Prometheus with these samples, and settings that name it. A pipeline must have one."""
+    """A real Prometheus with these samples and rules, and settings that name it. A pipeline must have one."""
     with ExitStack() as started:
 
-        def start(samples: Samples) -> tuple[Prometheus, Environment]:
+        def start(samples: Samples, rules: str = "") -> tuple[Prometheus, Environment]:
             try:
                 remember(tmp_path, samples)
-                server = started.enter_context(PrometheusServer(tmp_path, targets={}, settled=False))
+                server = started.enter_context(PrometheusServer(tmp_path, targets={}, rules=rules))
             except PartMissing as missing:
                 if os.environ.get("CI") == "true":
                     raise
@@ -139,3 +149,35 @@ def test_a_canary_that_has_just_begun_is_not_compared(remembering: Remembering) 
     with pytest.raises(CannotObserve) as refused:
         compared(remembering(begun))
     assert (refused.value.reason, "s more are needed" in refused.value.message) == ("no_data", True)
+
+
+def told(asking: tuple[Prometheus, Environment]) -> Alerts:
+    """The alerts of the last ten minutes, where they are certain."""
+    found = fired(*asking, 600.0)
+    found.told()
+    return found
+
+
+def test_a_window_in_which_prometheus_was_away_tells_of_no_alert(remembering: Remembering) -> None:
+    """Two scrapes at its end, and many before it: what fired in between is not known."""
+    with pytest.raises(CannotObserve) as refused:
+        told(remembering(up(lambda back: 1.0 if back >= 590 or back <= SCRAPE else None)))
+    assert (refused.value.reason, "had scraped nothing for more than 120 s" in refused.value.message) == (
+        "no_data",
+        True,
+    )
+
+
+def test_an_alert_whose_rule_was_renamed_is_not_lost(remembering: Remembering) -> None:
+    """It fired without a label of the service: whose it was cannot be told any more."""
+    now = _now()
+    past = {'ALERTS{alertname="Down",alertstate="firing",severity="critical"}': {now - 300.0: 1.0, now - 285.0: 1.0}}
+    asking = remembering(up(lambda _: 1.0) | past, RENAMED)
+    with pytest.raises(CannotObserve) as refused:
+        told(asking)
+    assert "Down alerts, and whether it is of the service cannot be told" in refused.value.message
+
+
+def test_a_window_that_was_watched_tells_that_there_was_no_alert(remembering: Remembering) -> None:
+    """Scraped to its end, and its rule evaluated."""
+    assert told(remembering(up(lambda _: 1.0), RENAMED)).items == ()
