@@ -1,4 +1,4 @@
-"""What do our logs say?"""
+"""What do our pods and their logs say?"""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ if TYPE_CHECKING:
     "TRI-004",
     severity="blocker",
     remedy="""
-    Read what stands around them:
+    See how the pods are, and read what stands around the errors:
 
+        kubectl get deployment,pods -n NAMESPACE -o wide
         kubectl logs deployment/NAME -n NAMESPACE --all-containers --since=10m --tail=200
     """,
 )
 def test_the_latest_logs_hold_no_error(error_log: ErrorLog) -> None:
-    """The pods wrote no error in the last minutes."""
+    """All pods are available, and wrote no error in the last minutes."""
     assert written(error_log) == []
 
 
 def written(log: ErrorLog) -> list[Offender]:
-    """The kinds of errors. Raises `CannotObserve` where there is none, but not all of the logs were read."""
-    if not log.errors:
+    """Pods that are missing, and the kinds of errors.
+
+    Raises `CannotObserve` where there is neither, but not all of the logs were read.
+    """
+    missing = [Offender("pods are not available", log.of, f"{log.available} of {log.wanted}", "all of them")]
+    found = missing if log.available < log.wanted else []
+    if not log.errors and not found:
         for row in log.unasked:
             raise CannotObserve(row.reason, row.message, remedy=row.remedy)  # type: ignore[arg-type] # one of ours
         if not log.logs:
@@ -36,4 +42,4 @@ def written(log: ErrorLog) -> list[Offender]:
                 f"{log.of} has no pod that writes a log",
                 remedy="See why: kubectl get pods,events -n NAMESPACE",
             )
-    return [Offender(f"{row.count} x {row.level}", row.where, row.text) for row in log.errors]
+    return [*found, *(Offender(f"{row.count} x {row.level}", row.where, row.text) for row in log.errors)]

@@ -189,6 +189,13 @@ def test_a_log_that_was_not_read_is_no_pass(given: ErrorLog, reason: str) -> Non
     assert caught.value.reason == reason
 
 
+def test_a_pod_that_is_missing_is_told_whatever_the_logs_say() -> None:
+    """That no pod writes a log follows from there being none."""
+    (found,) = written(replace(log(logs=0), available=0))
+    assert (found.what, found.where, found.found) == ("pods are not available", "Deployment chat/chat", "0 of 2")
+    assert len(written(replace(log(SIGNATURE), available=1))) == 2
+
+
 def test_a_quiet_log_passes() -> None:
     """Read to its end, without an error."""
     assert written(log()) == []

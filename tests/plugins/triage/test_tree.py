@@ -136,6 +136,26 @@ def test_what_follows_is_told_beside_the_cause() -> None:
     assert [other.diagnosis for other in others] == ["circuit-open", "metrics-blind"]
 
 
+WELL = {
+    "mistral": "ok", "health": "healthy", "users": "served", "rate": "none", "pods": "all", "log": "quiet"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pods", "title"),
+    [
+        ("all", "Nothing is wrong"),
+        (UNASKED, "Nothing is wrong, as far as could be asked"),
+        ("some", "Not all of our pods are available"),
+        ("none", "None of our pods is available"),
+    ],
+)
+def test_where_pods_are_missing_something_is_wrong(pods: str, title: str) -> None:
+    """Though all else is well, and users are served."""
+    facts = {name: Fact(word, "", "") for name, word in (WELL | {"pods": pods}).items() if word != UNASKED}
+    assert TREE.walked(facts)[0].title == title
+
+
 @pytest.mark.parametrize(
     ("answers", "level"),
     [
@@ -150,6 +170,10 @@ def test_what_follows_is_told_beside_the_cause() -> None:
         ({"rate": "over", "users": "served"}, "P2"),
         ({"health": "degraded", "users": "served", "rate": "none"}, "P3"),
         ({"mistral": "capacity", "users": "served", "rate": "none"}, "P3"),
+        ({"pods": "some", "users": "served", "rate": "none"}, "P3"),
+        ({"pods": "none", "users": "served", "rate": "none"}, "P3"),
+        ({"pods": "some", "rate": "within"}, "P3"),
+        ({"pods": "some", "users": "failed", "rate": "within"}, "P2"),
         ({"trend": "up", "rate": "within"}, "P3"),
         ({"users": "served", "rate": "none"}, "P4"),
         ({"mistral": "unauthorized"}, None),
