@@ -24,6 +24,7 @@ NAMES = {
     "context": "production",
     "service_url": "https://chat.example.com",
     "provider_url": "https://api.mistral.ai",
+    "service_host": "chat.example.com",
     "provider_host": "api.mistral.ai",
     "provider_address": "api.mistral.ai:443",
     "model": "mistral-small-2603",

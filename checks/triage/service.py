@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fixtures.observation import CannotObserve
 from plugins.catalogue import Offender, check
 
 if TYPE_CHECKING:
     from fixtures.triage.service import OwnHealth
 
+STATES = {
+    "degraded": "the service is degraded",
+    "down": "the service is down",
+    "page": "something else answers in the service's place",
+    "name": "the service's name does not resolve from here",
+}
 USERS = {
     "fallback": "a message gets the fallback in place of an answer",
     "failed": "a message gets neither an answer nor the fallback",
@@ -46,7 +53,7 @@ def _rows(own: OwnHealth) -> Iterator[tuple[str, str, str, bool]]:
     """What may be wrong, where, what was found, and whether it is."""
     if own.health.tells:
         said = f"{own.health.message}, {f'it says {own.said!r}' if own.said else 'and does not say how it is'}"
-        yield f"the service is {own.state}", own.health.asked, said, own.state != "healthy"
+        yield STATES.get(own.state or "", ""), own.health.asked, said, own.state in STATES
         yield "its circuit is open", own.health.asked, "open", own.circuit == "open"
     if own.users is not None and own.message is not None:
         yield USERS.get(own.users, ""), own.message.asked, own.message.message, own.users != "served"
@@ -56,3 +63,6 @@ def _all_asked(own: OwnHealth) -> None:
     for call in (own.health, own.message):
         if call is not None:
             call.require()
+    if own.state is None:
+        for row in own.unasked:
+            raise CannotObserve(row.reason, row.message, remedy=row.remedy)  # type: ignore[arg-type] # one of ours

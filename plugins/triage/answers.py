@@ -123,7 +123,7 @@ def _bucket(limits: Limits) -> str:
 
 
 def _own(own: OwnHealth) -> Told:
-    if own.health.tells:
+    if own.health.tells and own.state is not None:
         says = f", it says {own.said!r}" if own.said else ""
         yield "health", own.state, f"{_called(own.health)}{says}"
     if own.mistral is not None:

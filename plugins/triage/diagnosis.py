@@ -33,7 +33,7 @@ def diagnosed(opening: Opening) -> dict[str, Any]:
         "why": why(rule, found.facts),
         "path": _path(branches, row, found),
         "also": [{"diagnosis": other.diagnosis, "title": other.title, "sure": other.sure} for other in others],
-        "actions": runbook.actions(row.diagnosis, runbook.names(opening.environment)),
+        "actions": runbook.actions(row.diagnosis, runbook.names(opening.environment), do=row.do),
         "runbook": f"runbook/{row.diagnosis}.md",
         "unasked": found.unasked,
         "before": before(opening, branches.checks[row.diagnosis]),

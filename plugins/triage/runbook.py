@@ -30,6 +30,7 @@ PLACEHOLDERS: dict[str, str] = {
     "deployment": "kubernetes.deployment",
     "context": "kubernetes.context",
     "service_url": "service.url",
+    "service_host": "service.url",
     "environment": "--env",
     "provider_url": "provider.base_url",
     "provider_host": "provider.base_url",
@@ -76,8 +77,12 @@ class Page:
     sections: dict[str, tuple[Step, ...]]
 
 
-def actions(id_: str, names: Mapping[str, str | None], folder: Path = FOLDER) -> list[dict[str, str]]:
+def actions(
+    id_: str, names: Mapping[str, str | None], folder: Path = FOLDER, do: Sequence[str] = ()
+) -> list[dict[str, str]]:
     """What to do now for this diagnosis: the steps of `## Do`, then how to know that it is over.
+
+    `do` is how those steps begin that fit, the first one first; where none begins so, all of them do.
 
     Each is {"says", "command"}; the command may be empty or have several lines. A name that is not known stays in its
     braces, and `says` tells which setting would fill it in. A page that cannot be used is said in their place.
@@ -87,7 +92,9 @@ def actions(id_: str, names: Mapping[str, str | None], folder: Path = FOLDER) ->
     except RunbookError as error:
         return [{"says": f"{error}. Mend the page; until then escalate.", "command": ""}]
     over = [Step(f"Over when: {step.says}", step.commands) for step in found.sections["Over when"]]
-    return [filled(step, names) for step in (*found.sections["Do"], *over)]
+    steps = found.sections["Do"]
+    fit = [step for begins in do for step in steps if step.says.startswith(begins)]
+    return [filled(step, names) for step in (*(fit or steps), *over)]
 
 
 def public(id_: str, folder: Path = FOLDER) -> str:
@@ -123,6 +130,7 @@ def names(environment: Environment) -> dict[str, str | None]:
         "context": kubernetes.context,
         "kubeconfig": _kubeconfig(environment),
         "service_url": _bare(environment.service.url),
+        "service_host": _host(environment.service.url or "")[0],
         "provider_url": _bare(provider.base_url),
         "provider_host": host,
         "provider_address": address,

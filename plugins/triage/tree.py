@@ -68,12 +68,19 @@ class Row:
     sure: Sure
     title: str
     when: Condition
-    unless: Condition | None = None
+    unless: tuple[Condition, ...] = ()
+    """Each by itself takes the row back."""
     aside: bool = False
     """It is told beside another diagnosis, and is none by itself."""
+    do: tuple[str, ...] = ()
+    """How the steps of the page begin that are to be done, the first one first; all of them where there is none."""
 
     def holds(self, facts: Facts) -> bool:
-        return self.when.holds(facts) and not (self.unless and self.unless.holds(facts))
+        return self.when.holds(facts) and not any(condition.holds(facts) for condition in self.unless)
+
+    def explains(self, other: Row) -> bool:
+        """Whether the other rests on nothing but answers that this one doubts."""
+        return self.sure == "unknown" and other.when.answers.keys() <= self.when.answers.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ class Tree:
         """The diagnosis, and the others that hold, each once and as surely as any row makes it."""
         held = [row for row in self.rows if row.holds(facts)]
         first = next((row for row in held if not row.aside), self.unknown)
-        return first, _once(row for row in held if row.diagnosis != first.diagnosis)
+        return first, _once(row for row in held if row.diagnosis != first.diagnosis and not first.explains(row))
 
     @property
     def unknown(self) -> Row:
@@ -174,11 +181,12 @@ def _row(number: int, row: dict[str, Any], diagnoses: Mapping[str, Any], groups:
         raise TreeError(where, f"the diagnosis {name}", f"one of {', '.join(diagnoses)}")
     if row.get("sure") not in _ORDER:
         raise TreeError(where, f"sure = {row.get('sure')!r}", f"one of {', '.join(_ORDER)}")
-    if odd := row.keys() - {"diagnosis", "sure", "title", "when", "unless", "aside"}:
-        raise TreeError(where, f"the key {min(odd)}", "diagnosis, sure, title, when, unless, aside")
+    if odd := row.keys() - {"diagnosis", "sure", "title", "when", "unless", "aside", "do"}:
+        raise TreeError(where, f"the key {min(odd)}", "diagnosis, sure, title, when, unless, aside, do")
     title = str(row.get("title", diagnoses[name]["title"]))
-    unless = _condition(where, row["unless"], groups) if "unless" in row else None
-    return Row(name, row["sure"], title, _condition(where, row["when"], groups), unless, row.get("aside") is True)
+    when = _condition(where, row["when"], groups)
+    unless = tuple(_condition(where, condition, groups) for condition in row.get("unless", ()))
+    return Row(name, row["sure"], title, when, unless, row.get("aside") is True, tuple(row.get("do", ())))
 
 
 def _rule(number: int, rule: dict[str, Any], groups: Mapping[str, list[str]]) -> Rule:

@@ -84,6 +84,7 @@ SEEN: dict[str, str] = {
     "kubectl get pods -o name --sort-by='.status.containerStatuses[0].restartCount' | tail -n 1 "
     "| xargs kubectl logs --previous --prefix --tail=50": rf"\[pod/{PODS}/chat\] .*out of memory",
     "kubectl get service,endpointslices,ingress": r"service/chat(?s:.*)endpointslice",
+    "getent hosts {service_host}": r"127\.0\.0\.1",
     "getent hosts {provider_host}": r"127\.0\.0\.1",
     "kubectl exec deployment/{deployment} -- getent hosts {provider_host}": r"127\.0\.0\.1",
     "kubectl --context {context} -n kube-system get pods -l k8s-app=kube-dns": "coredns-",

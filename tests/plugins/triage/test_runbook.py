@@ -91,6 +91,13 @@ def test_what_to_do_has_the_real_names_in(folder: Path) -> None:
     ]
 
 
+def test_only_the_steps_that_fit_are_to_be_done(folder: Path) -> None:
+    """In the order that is asked for; all of them where the page has none that begins so."""
+    said = [row["says"].split(" ")[0] for row in actions("key", {}, folder, do=["Wait", "Gone"])]
+    assert said == ["Wait.", "Over"]
+    assert len(actions("key", {}, folder, do=["Gone"])) == 3
+
+
 def test_a_name_that_is_not_known_stays_and_is_said(folder: Path) -> None:
     """With the setting that would tell it: a guessed name would be pasted."""
     copy, _, over = actions("key", {"key_variable": "KEY", "secret": None, "service_url": ""}, folder)
@@ -158,7 +165,7 @@ def test_names_come_from_the_settings_and_are_never_guessed() -> None:
         prometheus=Prometheus(),
     )
     found = names(environment)
-    assert found["service_url"] == "https://chat.example.com"
+    assert (found["service_url"], found["service_host"]) == ("https://chat.example.com", "chat.example.com")
     assert (found["provider_host"], found["provider_address"]) == ("api.mistral.ai", "api.mistral.ai:443")
     assert (found["secret"], found["secret_key"]) == ("mistral", "api-key")
     unknown = {name for name, value in found.items() if value is None}

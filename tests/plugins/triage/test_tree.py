@@ -10,6 +10,7 @@ import pytest
 
 from plugins.catalogue import Catalogue
 from plugins.triage.before import PHASES
+from plugins.triage.runbook import page
 from plugins.triage.tree import FILE, LEVELS, UNASKED, Condition, Fact, Row, TreeError, tree
 from plugins.triage.words import WORDS
 
@@ -83,7 +84,7 @@ def test_no_row_stands_behind_one_that_always_holds_before_it(row: Row) -> None:
     """A row that another hides can never be the diagnosis."""
 
     def hides(before: Row) -> bool:
-        return before.unless is None and all(
+        return not before.unless and all(
             set(row.when.answers.get(question, (*WORDS[question], UNASKED))) <= set(answers)
             for question, answers in before.when.answers.items()
         )
@@ -98,9 +99,12 @@ DARK = {"health": "down", "users": "unreached", "metrics": "unreachable", "clust
 @pytest.mark.parametrize(
     ("answers", "sure", "level"),
     [
-        ({}, "likely", None),
-        ({"mistral": UNASKED}, "likely", "P1"),
-        ({"mistral": "unauthorized"}, "confirmed", "P1"),
+        ({}, None, None),
+        ({"mistral": UNASKED}, None, None),
+        ({"mistral": "ok"}, None, None),
+        ({"health": "name"}, None, None),
+        ({"mistral": "unauthorized"}, "likely", None),
+        ({"mistral": "ok", "metrics": "not_configured", "cluster": "not_configured"}, "confirmed", "P1"),
         ({"metrics": "not_configured", "cluster": "tool_missing"}, "likely", None),
         ({"metrics": "answers"}, "confirmed", "P1"),
         ({"metrics": "no_data"}, "confirmed", "P1"),
@@ -108,14 +112,55 @@ DARK = {"health": "down", "users": "unreached", "metrics": "unreachable", "clust
     ],
 )
 def test_a_service_is_down_for_sure_only_where_another_answers(
-    answers: dict[str, str], sure: str, level: str | None
+    answers: dict[str, str], sure: str | None, level: str | None
 ) -> None:
     """That nothing comes through says most about here: neither that users are served nor that they are not."""
     facts = {name: Fact(word, "", "") for name, word in (DARK | answers).items() if word != UNASKED}
     row, others = TREE.walked(facts)
-    assert [one.sure for one in (row, *others) if one.diagnosis == "service-down"] == [sure]
+    assert next((one.sure for one in (row, *others) if one.diagnosis == "service-down"), None) == sure
+    assert ("your own connection" in row.title) is (sure is None)
     rule = TREE.rule(facts)
     assert (rule.level if rule else None) == level
+
+
+def test_beside_the_doubt_about_ones_own_connection_nothing_is_stated_that_rests_on_it() -> None:
+    """That Mistral is silent too proves nothing of Mistral."""
+    facts = {name: Fact(word, "", "") for name, word in (DARK | {"mistral": "silent"}).items()}
+    assert TREE.walked(facts)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "title", "level"),
+    [
+        ({}, "though it serves others", "P2"),
+        ({"pods": UNASKED}, "though it serves others", "P2"),
+        ({"rate": "over"}, "", "P2"),
+        ({"rate": UNASKED}, "", "P1"),
+        ({"rate": "most"}, "", "P1"),
+        ({"pods": "none"}, "Our service is down", "P2"),
+    ],
+)
+@pytest.mark.parametrize("health", ["page", "name"])
+def test_what_our_message_meets_on_its_way_need_not_be_what_others_meet(
+    health: str, answers: dict[str, str], title: str, level: str
+) -> None:
+    """Where calls and pods were measured, they outweigh a page or a name that fails from here."""
+    told = {"mistral": "ok", "health": health, "users": "failed", "rate": "within", "pods": "all", **answers}
+    facts = {name: Fact(word, "", "") for name, word in told.items() if word != UNASKED}
+    row, _ = TREE.walked(facts)
+    assert (row.diagnosis, row.sure) == ("service-down", "confirmed" if answers.get("pods") == "none" else "likely")
+    assert title in row.title
+    assert {"rate", "pods"} & row.when.told(facts).keys() or not title
+    rule = TREE.rule(facts)
+    assert rule is not None
+    assert rule.level == level
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.values[0].do])  # type: ignore[union-attr] # a Row
+def test_the_steps_that_a_row_names_are_of_its_page(row: Row) -> None:
+    """Each by the words that one step begins with."""
+    steps = page(row.diagnosis).sections["Do"]
+    assert [sum(step.says.startswith(begins) for step in steps) for begins in row.do] == [1] * len(row.do)
 
 
 def test_without_a_single_answer_it_is_unknown_and_not_measured() -> None:
@@ -254,7 +299,7 @@ BROKEN = {
     "sure": ('sure = "likely"', 'sure = "maybe"', "found sure = 'maybe', expected one of confirmed, likely, unknown"),
     "word": ('mistral = "unauthorized"', 'mistral = "401"', "row 3 (key-rejected): found mistral = '401'"),
     "group": ('rate = "@failing"', 'rate = "@bad"', "found the group '@bad', expected one of spared"),
-    "unless": ('unless = { mistral = ["@unconnected", "?"]', 'unless = { mistral = ["gone"]', "found mistral = 'gone'"),
+    "unless": ('{ mistral = ["@unconnected", "?"]', '{ mistral = ["gone"]', "found mistral = 'gone'"),
     "question": ('circuit = "open" }', 'fuse = "open" }', "found the question 'fuse'"),
     "level": ('level = "P1"', 'level = "P0"', "severity 1: found level = 'P0', expected one of P1, P2, P3, P4, ?"),
     "key": ('when = { mistral = "never" }', 'when = { mistral = "never" }\nweight = 3', "found the key weight"),
