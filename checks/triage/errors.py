@@ -28,7 +28,7 @@ def test_the_error_rate_is_within_its_bound(error_rates: ErrorRates, environment
 
 def excess(rates: ErrorRates, bound: float) -> list[Offender]:
     """Where the bound is exceeded, each kind of failure. Raises `CannotObserve`: no_data where there was no call."""
-    if rates.rate is None:
+    if rates.rate is None or rates.requests < 0.5:  # what is extrapolated to less than half a call is none
         raise CannotObserve(
             "no_data",
             f"not one call in {rates.window:g} s: an error rate of nothing says nothing",

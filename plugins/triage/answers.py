@@ -147,7 +147,9 @@ _MESSAGE = {
 
 
 def _rates(rates: ErrorRates, environment: Environment, tree: Tree) -> Told:
-    yield "rate", _word(rates, environment), rate_says(rates)
+    word = _word(rates, environment)
+    few = f", too few to tell how many fail (fewer than {environment.triage.calls})" if word == "few" else ""
+    yield "rate", word, rate_says(rates) + few
     if rates.rate is not None and rates.rate_before is not None:
         up = rates.rate > max(2 * rates.rate_before, rates.rate_before + 0.01)
         yield "trend", "up" if up else "same", f"{rates.rate_before:.1%} in the {_span(rates.before)} before"
@@ -159,7 +161,7 @@ def _rates(rates: ErrorRates, environment: Environment, tree: Tree) -> Told:
 
 
 def rate_says(rates: ErrorRates) -> str:
-    if rates.rate is None:
+    if rates.rate is None or rates.requests < 0.5:  # what is extrapolated to less than half a call is none
         return f"not one call in the last {_span(rates.window)}"
     errors = min(rates.errors, rates.requests)  # either is extrapolated by itself
     return f"{errors:.0f} of {rates.requests:.0f} calls failed in {_span(rates.window)} ({rates.rate:.1%})"
@@ -170,9 +172,11 @@ def _span(seconds: float) -> str:
 
 
 def _word(rates: ErrorRates, environment: Environment) -> str:
-    if rates.rate is None:
+    if rates.rate is None or rates.requests < 0.5:
         return "idle"
     if rates.rate > environment.traffic.max_error_rate:
+        if rates.requests < environment.triage.calls:
+            return "few"
         return "most" if rates.rate >= environment.triage.most else "over"
     return "within" if rates.errors >= 0.5 else "none"
 

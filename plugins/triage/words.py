@@ -22,7 +22,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "users": get_args(Users),
     "fallback": ("declared", "undeclared"),
     "metrics": ASKED,
-    "rate": ("idle", "none", "within", "over", "most"),
+    "rate": ("idle", "none", "within", "over", "most", "few"),
     "trend": ("up", "same"),
     "kind": ("auth", "rate", "timeout", "network", "invalid", "server", "other"),
     "cluster": ASKED,

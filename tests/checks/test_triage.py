@@ -168,10 +168,11 @@ def test_the_bound_itself_is_allowed(rate: float, fails: bool) -> None:
     assert bool(excess(rates(rate=rate), 0.05)) is fails
 
 
-def test_no_call_is_no_error_rate() -> None:
-    """Nought of nought says nothing."""
+@pytest.mark.parametrize("given", [rates(rate=None, requests=0.0), rates(rate=1.0, requests=0.4, errors=0.4)])
+def test_no_call_is_no_error_rate(given: ErrorRates) -> None:
+    """Nought of nought says nothing, nor does what is extrapolated to less than a call."""
     with pytest.raises(CannotObserve, match="not one call in 300 s"):
-        excess(rates(rate=None, requests=0.0), 0.05)
+        excess(given, 0.05)
 
 
 def test_errors_in_a_log_are_told_with_their_number_and_place() -> None:
