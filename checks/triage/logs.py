@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fixtures.observation import CannotObserve
@@ -31,8 +32,7 @@ def written(log: ErrorLog) -> list[Offender]:
 
     Raises `CannotObserve` where there is neither, but not all of the logs were read.
     """
-    missing = [Offender("pods are not available", log.of, f"{log.available} of {log.wanted}", "all of them")]
-    found = missing if log.available < log.wanted else []
+    found = list(_missing(log))
     if not log.errors and not found:
         for row in log.unasked:
             raise CannotObserve(row.reason, row.message, remedy=row.remedy)  # type: ignore[arg-type] # one of ours
@@ -43,3 +43,10 @@ def written(log: ErrorLog) -> list[Offender]:
                 remedy="See why: kubectl get pods,events -n NAMESPACE",
             )
     return [*found, *(Offender(f"{row.count} x {row.level}", row.where, row.text) for row in log.errors)]
+
+
+def _missing(log: ErrorLog) -> Iterator[Offender]:
+    if not log.wanted:
+        yield Offender("the Deployment is scaled to 0", log.of, "no pod", "one at least")
+    elif log.available < log.wanted:
+        yield Offender("pods are not available", log.of, f"{log.available} of {log.wanted}", "all of them")

@@ -75,6 +75,10 @@ def _seen(folder: Path, name: str, found: Answers) -> Any:
     """What was observed, typed; None where it was not, which is noted, and for some is an answer by itself."""
     try:
         seen = read(folder / _file(name))
+        if (name, seen.reason) == ("error_log", "no_data"):  # the cluster was asked, and has no such Deployment
+            found.facts["cluster"] = Fact("answers", f"{ASKED[name]} could be asked", _file(name))
+            found.facts["pods"] = Fact("absent", seen.message, _file(name))
+            return None
         if seen.reason:
             raise CannotObserve(seen.reason, seen.message, remedy=seen.remedy)  # type: ignore[arg-type] # read() checked it
         value = decoded(OBSERVATIONS[name], seen.value)
@@ -195,9 +199,15 @@ def _kind(rates: ErrorRates, tree: Tree) -> tuple[str, str] | None:
     return kind, f"{count:.0f} of {total:.0f} failures are of the kind {kind}"
 
 
+def _available(log: ErrorLog) -> str:
+    if not log.wanted:
+        return "scaled-to-0"
+    return "all" if log.available >= log.wanted else "some" if log.available > 0 else "none"
+
+
 def _log(log: ErrorLog, tree: Tree) -> Told:
-    word = "all" if log.available >= log.wanted > 0 else "some" if log.available > 0 else "none"
-    yield "pods", word, f"{log.of}: {log.available} of {log.wanted} pods are available"
+    pods = f"{log.available} of {log.wanted} pods are available" if log.wanted else "it is scaled to 0"
+    yield "pods", _available(log), f"{log.of}: {pods}"
     whole = bool(log.logs) and not log.unasked
     if not log.errors and not whole:
         return

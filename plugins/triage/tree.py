@@ -186,7 +186,8 @@ def _row(number: int, row: dict[str, Any], diagnoses: Mapping[str, Any], groups:
     title = str(row.get("title", diagnoses[name]["title"]))
     when = _condition(where, row["when"], groups)
     unless = tuple(_condition(where, condition, groups) for condition in row.get("unless", ()))
-    return Row(name, row["sure"], title, when, unless, row.get("aside") is True, tuple(row.get("do", ())))
+    do = tuple(row.get("do", diagnoses[name].get("do", ())))
+    return Row(name, row["sure"], title, when, unless, row.get("aside") is True, do)
 
 
 def _rule(number: int, rule: dict[str, Any], groups: Mapping[str, list[str]]) -> Rule:

@@ -26,7 +26,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "trend": ("up", "same"),
     "kind": ("auth", "rate", "timeout", "network", "invalid", "server", "other"),
     "cluster": ASKED,
-    "pods": ("all", "some", "none"),
+    "pods": ("all", "some", "none", "scaled-to-0", "absent"),
     "log": ("quiet", "errors"),
     "said-auth": YES,
     "said-rate": YES,

@@ -195,6 +195,8 @@ def test_a_pod_that_is_missing_is_told_whatever_the_logs_say() -> None:
     (found,) = written(replace(log(logs=0), available=0))
     assert (found.what, found.where, found.found) == ("pods are not available", "Deployment chat/chat", "0 of 2")
     assert len(written(replace(log(SIGNATURE), available=1))) == 2
+    (found,) = written(replace(log(logs=0), wanted=0, available=0))
+    assert found.what == "the Deployment is scaled to 0"
 
 
 def test_a_quiet_log_passes() -> None:

@@ -77,6 +77,7 @@ SEEN: dict[str, str] = {
     "kubectl get deployment,pods -o wide": rf"deployment.apps/chat(?s:.*)pod/{PODS}",
     "curl -sS -o /dev/null --max-time 60 -w '%{time_connect} %{time_starttransfer} %{time_total}\\n' "
     f"{MODELS}": r"^\d+\.\d+ \d+\.\d+ \d+\.\d+$",
+    "kubectl get deployments": r"chat +\d/\d",
     "kubectl get deployment/{deployment}": r"chat +\d/\d",
     "kubectl get jobs,cronjobs": "cronjob.batch/import",
     "kubectl get events --sort-by=.lastTimestamp": PODS,
@@ -132,6 +133,9 @@ CHANGES: dict[str, Changed] = {
         "MISTRAL_MODEL", FALLBACK_MODEL
     ),
     "kubectl set env deployment/{deployment} NO_PROXY={provider_host}": _variable("NO_PROXY", "127.0.0.1"),
+    "kubectl scale deployment/{deployment} --replicas=3": (
+        lambda before, after: (before["replicas"], after["replicas"]) == (2, 3)
+    ),
     "kubectl scale deployment/{deployment} --replicas=$(( "
     "($(kubectl get deployment/{deployment} -o jsonpath='{.spec.replicas}') + 1) / 2 ))": (
         lambda before, after: (before["replicas"], after["replicas"]) == (2, 1)

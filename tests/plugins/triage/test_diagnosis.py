@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,32 @@ def test_nothing_of_ours_in_reach_is_a_hint_at_the_connection_though_mistral_ans
     assert "your own connection" in document["title"]
     assert document["actions"][0]["says"].startswith("If nothing of ours answers from here")
     assert "undo" not in str(document["actions"])
+
+
+def _scaled_to_0(world: World) -> None:
+    world.cluster.deployment["spec"]["replicas"] = 0
+
+
+def _deleted(world: World) -> None:
+    world.cluster.remove(world.cluster.deployment)
+
+
+@pytest.mark.parametrize(
+    ("mutate", "title", "command"),
+    [
+        (_scaled_to_0, "Our service is down: its Deployment is scaled to 0", "scale deployment/chat"),
+        (_deleted, "Our service is down: its Deployment is not there", "get deployments"),
+    ],
+)
+def test_a_deployment_without_a_pod_to_undo_is_not_undone(
+    mutate: Callable[[World], None], title: str, command: str, tmp_path: Path
+) -> None:
+    """What is to be done is what helps there; that there is none is an answer."""
+    document = night(tmp_path, _down("service"), mutate).document()  # type: ignore[arg-type] # a mutation
+    assert (document["title"], document["sure"], document["severity"]) == (title, "confirmed", "P1")
+    assert command in document["actions"][0]["command"]
+    assert "undo" not in str(document["actions"])
+    assert "the pods and their logs" not in [row["what"] for row in document["unasked"]]
 
 
 def _silent(world: World) -> None:

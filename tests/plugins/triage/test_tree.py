@@ -193,6 +193,8 @@ WELL = {
         (UNASKED, "Nothing is wrong, as far as could be asked"),
         ("some", "Not all of our pods are available"),
         ("none", "None of our pods is available"),
+        ("scaled-to-0", "Our Deployment is scaled to 0"),
+        ("absent", "Our Deployment is not there, or has another name"),
     ],
 )
 def test_where_pods_are_missing_something_is_wrong(pods: str, title: str) -> None:
@@ -220,6 +222,7 @@ def test_where_pods_are_missing_something_is_wrong(pods: str, title: str) -> Non
         ({"mistral": "capacity", "users": "served", "rate": "none"}, "P3"),
         ({"pods": "some", "users": "served", "rate": "none"}, "P3"),
         ({"pods": "none", "users": "served", "rate": "none"}, "P3"),
+        ({"pods": "absent", "users": "served", "rate": "none"}, "P3"),
         ({"pods": "some", "rate": "within"}, "P3"),
         ({"pods": "some", "users": "failed", "rate": "within"}, "P2"),
         ({"trend": "up", "rate": "within"}, "P3"),
@@ -301,9 +304,9 @@ def test_a_status_in_a_line_is_told_from_any_other_number(line: str, said: set[s
 
 
 BROKEN = {
-    "": ('diagnosis = "key-rejected"', 'diagnosis = "key-lost"', "row 3 (key-lost): found the diagnosis key-lost"),
+    "": ('diagnosis = "key-rejected"', 'diagnosis = "key-lost"', "row 5 (key-lost): found the diagnosis key-lost"),
     "sure": ('sure = "likely"', 'sure = "maybe"', "found sure = 'maybe', expected one of confirmed, likely, unknown"),
-    "word": ('mistral = "unauthorized"', 'mistral = "401"', "row 3 (key-rejected): found mistral = '401'"),
+    "word": ('mistral = "unauthorized"', 'mistral = "401"', "row 5 (key-rejected): found mistral = '401'"),
     "group": ('rate = "@failing"', 'rate = "@bad"', "found the group '@bad', expected one of spared"),
     "unless": ('{ mistral = ["@unconnected", "?"]', '{ mistral = ["gone"]', "found mistral = 'gone'"),
     "question": ('circuit = "open" }', 'fuse = "open" }', "found the question 'fuse'"),
