@@ -29,11 +29,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Also:
-    """What else is wrong, or was caused by it."""
+    """What else is wrong, or was caused by it; `public` is what users may be told of it, once it is confirmed."""
 
     diagnosis: str = ""
     title: str = ""
     sure: str = ""
+    runbook: str = ""
+    public: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,10 @@ class Diagnosis:
     @property
     def confirmed(self) -> bool:
         return self.sure == "confirmed"
+
+    @property
+    def confirmed_too(self) -> tuple[Also, ...]:
+        return tuple(row for row in self.also if row.sure == "confirmed")
 
     @property
     def incident(self) -> bool:

@@ -66,6 +66,7 @@ def _slack(report: Report, found: Diagnosis) -> Iterator[str]:
     yield f"Impact: {line(found.why or UNMEASURED)}"
     yield f"Seen at: {line(report.started)}"
     yield from (f"Known: {line(f'{row.question} {row.answer}')}" for row in found.path)
+    yield from (f"Confirmed too: {line(row.title)}" for row in found.confirmed_too)
     yield from (f"Not known: {line(f'{row.what} ({reason_in_words(row.reason)})')}" for row in found.unasked)
     # What is done about a cause names it, so it too is told only once that is confirmed.
     yield from (f"Doing now: {line(action.says)}" for action in found.actions[:1] if found.confirmed)
@@ -79,7 +80,8 @@ def _status_page(report: Report, found: Diagnosis) -> Iterator[str]:
     yield ""
     yield f"**Status:** {'Identified' if found.confirmed else 'Investigating'}"
     yield f"\n**Impact:** {IMPACT.get(found.severity, UNMEASURED)}"
-    yield f"\n**What is known:** {escaped(found.public) if found.confirmed and found.public else UNCONFIRMED}"
+    known = [found.public if found.confirmed else "", *(row.public for row in found.confirmed_too)]
+    yield f"\n**What is known:** {' '.join(map(escaped, dict.fromkeys(filter(None, known)))) or UNCONFIRMED}"
     yield "\n**Since:** [time, UTC]"
     yield "\n**Next update:** [time, at most 30 minutes from now]"
 
@@ -117,9 +119,10 @@ def _gaps(found: Diagnosis) -> Iterator[str]:
 
 
 def _cause(found: Diagnosis) -> str:
-    if found.confirmed:
-        return f"Confirmed by what was answered: {escaped(found.title)}.\n\n[Why that could come about.]"
-    return f"{UNCONFIRMED} [To be found.]"
+    titles = [*([found.title] if found.confirmed else ()), *(row.title for row in found.confirmed_too if row.public)]
+    if not titles:
+        return f"{UNCONFIRMED} [To be found.]"
+    return f"Confirmed by what was answered: {'; '.join(map(escaped, titles))}.\n\n[Why that could come about.]"
 
 
 def _items(found: Diagnosis) -> Iterator[str]:

@@ -70,7 +70,8 @@ def _cause(found: Diagnosis, width: int) -> Iterator[Line]:
     if not found.path:
         yield "  No answer supports a cause.", ""
     for also in found.also:
-        yield from prose(f"{also.title} ({also.sure or 'unknown'})", width, "  ", "also: ")
+        page = f": see {also.runbook}" if also.runbook else ""
+        yield from prose(f"{also.title} ({also.sure or 'unknown'}){page}", width, "  ", "also: ")
 
 
 def _actions(found: Diagnosis, width: int) -> Iterator[Line]:

@@ -32,7 +32,7 @@ def diagnosed(opening: Opening) -> dict[str, Any]:
         "respond": branches.respond[level] if level else "",
         "why": why(rule, found.facts),
         "path": _path(branches, row, found),
-        "also": [{"diagnosis": other.diagnosis, "title": other.title, "sure": other.sure} for other in others],
+        "also": [_also(other) for other in others],
         "actions": runbook.actions(row.diagnosis, runbook.names(opening.environment), do=row.do),
         "runbook": f"runbook/{row.diagnosis}.md",
         "unasked": found.unasked,
@@ -50,6 +50,17 @@ def why(rule: Rule | None, facts: Facts) -> str:
     said = [*(fact.says for fact in told.values()), *([rule.says] if rule and rule.says else ())]
     missing = [what for question, what in MEASURES.items() if question not in facts]
     return "; ".join([*said, f"not measured: {' and '.join(missing)}"] if missing else said)
+
+
+def _also(row: Row) -> dict[str, str]:
+    """What else is wrong, and its page. Users are told of causes, and of none that only follows from another."""
+    return {
+        "diagnosis": row.diagnosis,
+        "title": row.title,
+        "sure": row.sure,
+        "runbook": f"runbook/{row.diagnosis}.md",
+        "public": "" if row.aside else runbook.public(row.diagnosis),
+    }
 
 
 def _path(branches: Tree, row: Row, found: Answers) -> list[dict[str, str]]:

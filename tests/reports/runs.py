@@ -342,7 +342,15 @@ TRIAGE: dict[str, Any] = {
         },
         {"question": "Is the circuit open?", "answer": "Yes.", "evidence": "observations/own_health.json"},
     ],
-    "also": [{"diagnosis": "circuit-open", "title": "The circuit of our service is open", "sure": "likely"}],
+    "also": [
+        {
+            "diagnosis": "circuit-open",
+            "title": "The circuit of our service is open",
+            "sure": "likely",
+            "runbook": "runbook/circuit-open.md",
+            "public": "The assistant answers with a short text for a while.",
+        }
+    ],
     "actions": [
         {
             "says": "Copy the key of the store to the Secret that the pods read.",

@@ -48,6 +48,30 @@ def test_a_confirmed_cause_is_named(tmp_path: Path, file: str) -> None:
     assert drafts.UNCONFIRMED not in text
 
 
+ALSO = {
+    "diagnosis": "service-down",
+    "title": "Our service is down",
+    "runbook": "runbook/service-down.md",
+    "public": "Our service has a disturbance.",
+}
+
+
+@pytest.mark.parametrize("sure", ["confirmed", "likely"])
+@pytest.mark.parametrize("also", ["confirmed", "likely"])
+@pytest.mark.parametrize("file", [SLACK, STATUS, POSTMORTEM])
+def test_another_cause_is_named_where_it_too_is_confirmed(tmp_path: Path, file: str, also: str, sure: str) -> None:
+    """Beside the first, or without it."""
+    text = written(tmp_path, sure=sure, also=[{**ALSO, "sure": also}])[file]
+    assert (ALSO["public" if file == STATUS else "title"] in text) is (also == "confirmed")
+    assert (runs.TRIAGE["public" if file == STATUS else "title"] in text) is (sure == "confirmed")
+
+
+@pytest.mark.parametrize("file", [STATUS, POSTMORTEM])
+def test_what_only_follows_is_no_cause(tmp_path: Path, file: str) -> None:
+    """What has no word for users is for those who are on call."""
+    assert ALSO["title"] not in written(tmp_path, also=[{**ALSO, "sure": "confirmed", "public": ""}])[file]
+
+
 def test_users_read_nothing_of_our_systems(tmp_path: Path) -> None:
     """No figure, no name of a cluster, no evidence, no id of a check."""
     text = written(tmp_path)[STATUS]

@@ -44,7 +44,7 @@ def test_the_order_is_that_of_somebody_just_woken(tmp_path: Path) -> None:
         "P1  respond within 15 min\n  62 % of calls failed",
         "WHAT IS WRONG\n  Mistral rejects the key (confirmed)",
         "  - Does Mistral answer a call with our key and our model?\n    No: it answers 401. [obs",
-        "also: The circuit of our service is open (likely)",
+        "also: The circuit of our service is open (likely): see runbook/circuit-open.md",
         "DO NOW\n  1. Copy the key",
         "       kubectl -n chat rollout restart deployment/chat\n",
         "runbook/key-rejected.md says what to check, and when to escalate.",

@@ -149,6 +149,21 @@ def test_a_deployment_without_a_pod_to_undo_is_not_undone(
     assert "the pods and their logs" not in [row["what"] for row in document["unasked"]]
 
 
+def test_a_second_fault_is_told_with_its_page_and_what_follows_is_no_news_for_users(tmp_path: Path) -> None:
+    """A key that is rejected, and a service that is down: each is to be mended by a page of its own."""
+
+    def rejected(world: World) -> None:
+        world.provider.fault = "401"
+
+    document = night(tmp_path, _down("service", "prometheus"), rejected).document()  # type: ignore[arg-type] # a mutation
+    assert document["diagnosis"] == "key-rejected"
+    also = {row["diagnosis"]: (row["sure"], row["runbook"], bool(row["public"])) for row in document["also"]}
+    assert also == {
+        "service-down": ("confirmed", "runbook/service-down.md", True),
+        "metrics-blind": ("confirmed", "runbook/metrics-blind.md", False),
+    }
+
+
 def _silent(world: World) -> None:
     for peer in world.peers.values():
         peer.fault = "hang"
