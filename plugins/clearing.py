@@ -32,7 +32,7 @@ def cleared(report: Report, opening: Opening) -> str:
     if phase is None:
         return ""
     verdict: Answer = "GO" if report.verdict == "GO" else "NO-GO"
-    images = _images(opening, phase)
+    images = _images(opening, phase, verdict)
     if not images:
         return (
             f"This {verdict} is kept for no image: no digest is known. Set kubernetes.image to the one that is meant."
@@ -77,18 +77,30 @@ def _document(report: Report, opening: Opening, phase: Phase, verdict: Answer, i
     return clearance.composed(row, report.suite)
 
 
-def _images(opening: Opening, phase: str) -> list[str]:
+def _images(opening: Opening, phase: Phase, verdict: Answer) -> list[str]:
     """The digests that the verdict is about: what the canary was seen to run, or what preflight was to let through."""
     if phase == "rollout":
-        seen = _seen(opening, "clearances")
-        template = digest(str((_seen(opening, "canary").get("judged") or {}).get("image")))
-        return list(seen.get("images") or ()) or list(filter(None, [template]))
+        return _run(opening) if verdict == "GO" else _meant(opening)
     configured = opening.environment.kubernetes.image or ""
     if digest(configured):
         return [digest(configured)]
     images = [str(row.get("image")) for row in _seen(opening, "workload").get("containers") or ()]
     own = next((image for image in images if configured and repository(image) == repository(configured)), None)
     return list(filter(None, [digest(own or next(iter(images), ""))]))
+
+
+def _run(opening: Opening) -> list[str]:
+    """What the canary's pods run: an image that only its template names has shown nothing."""
+    container = (_seen(opening, "canary").get("judged") or {}).get("container")
+    rows = [row for pod in _seen(opening, "canary_pods").get("items") or () for row in pod["containers"]]
+    found = [str(row["digest"]) for row in rows if row["name"] == container and not row["waiting"]]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _meant(opening: Opening) -> list[str]:
+    """What the canary's pods run or its template names; the latter where the pods could not be looked at."""
+    template = digest(str((_seen(opening, "canary").get("judged") or {}).get("image")))
+    return list(_seen(opening, "clearances").get("images") or filter(None, [template]))
 
 
 def _seen(opening: Opening, name: str) -> Object:

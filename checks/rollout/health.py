@@ -5,6 +5,7 @@ from __future__ import annotations
 from fixtures.alerts import Alerts
 from fixtures.canary.logs import CanaryLogs
 from fixtures.canary.pods import CanaryPods
+from fixtures.canary.target import Canary
 from plugins.catalogue import Offender, check
 
 
@@ -29,14 +30,15 @@ def test_its_logs_show_no_new_kind_of_error(canary_logs: CanaryLogs) -> None:
     remedy="""
     See why, in what its last instance logged and in the events, and take the canary out of the traffic:
 
+        kubectl rollout status deployment/CANARY -n NAMESPACE --timeout=1m
         kubectl describe pod POD -n NAMESPACE
         kubectl logs POD -n NAMESPACE --previous
         kubectl scale deployment/CANARY -n NAMESPACE --replicas=0
     """,
 )
-def test_no_container_restarted_and_no_pod_is_pending(canary_pods: CanaryPods) -> None:
-    """Every pod of the canary runs, and has run since it was started."""
-    assert [*_missing(canary_pods), *_unwell(canary_pods), *_restarted(canary_pods)] == []
+def test_no_container_restarted_and_no_pod_is_pending(canary: Canary, canary_pods: CanaryPods) -> None:
+    """Every pod of the canary is of its newest version, and has run since it was started."""
+    assert [*_unfinished(canary, canary_pods), *_unwell(canary_pods), *_restarted(canary_pods)] == []
 
 
 @check(
@@ -61,6 +63,12 @@ def _new_errors(logs: CanaryLogs) -> list[Offender]:
         "a new kind of error" if logs.stable is not None else "an error, and no stable version is left that had it too"
     )
     return [Offender(f"{what}, {row.count}x", row.where, row.sample) for row in logs.new]
+
+
+def _unfinished(canary: Canary, pods: CanaryPods) -> list[Offender]:
+    """What is judged must be what was shipped: a template that is not rolled out is no version that users get."""
+    lacks = canary.judged.lacks
+    return [Offender(lack.what, pods.of, lack.found, lack.expected) for lack in lacks] or _missing(pods)
 
 
 def _missing(pods: CanaryPods) -> list[Offender]:

@@ -46,8 +46,13 @@ class Ended:
         (self.folder / "observations" / f"{name}.json").write_text(json.dumps(document))
 
     def canary(self, *images: str, template: str = "") -> None:
-        self.observe("clearances", {"images": dict.fromkeys(images, "pod chat-1")})
-        self.observe("canary", {"judged": {"image": template}})
+        """Pods that run these images, beside a sidecar; and what the pod template names."""
+        sidecar = {"name": "proxy", "digest": f"sha256:{'99' * 32}", "waiting": ""}
+        rows = [{"name": "chat", "digest": image, "waiting": ""} for image in images]
+        named = dict.fromkeys([*images, *filter(None, [template.partition("@")[2]])], "pod chat-1")
+        self.observe("clearances", {"images": named})
+        self.observe("canary_pods", {"items": [{"containers": [row, sidecar]} for row in rows]})
+        self.observe("canary", {"judged": {"image": template, "container": "chat"}})
 
     def said(self, phase: str | None, verdict: Any, exit_code: int = 0, *findings: Finding) -> str:
         values = {**self.settings, "rollout": {"clearances": self.clearances}, "kubernetes": {"image": self.image}}
@@ -121,6 +126,15 @@ def test_a_step_of_a_rollout_clears_what_the_canary_was_seen_to_run(ended: Ended
     ended.image = f"{NAME}@sha256:{'ef' * 32}"
     ended.said("rollout", "GO")
     assert set(ended.kept) == {("production", "rollout", 50, image, "GO") for image in (IMAGE, OTHER)}
+
+
+def test_an_image_that_no_pod_runs_is_not_cleared(ended: Ended) -> None:
+    """Its template may name it, and not be rolled out; a NO-GO is of both."""
+    ended.canary(IMAGE, template=f"{NAME}@{OTHER}")
+    ended.said("rollout", "GO")
+    assert ended.kept == [("production", "rollout", 50, IMAGE, "GO")]
+    ended.said("rollout", "NO-GO", 1)
+    assert set(ended.kept) == {("production", "rollout", 50, image, "NO-GO") for image in (IMAGE, OTHER)}
 
 
 def test_the_first_step_is_meant_where_none_was_named(ended: Ended) -> None:
