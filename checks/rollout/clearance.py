@@ -21,7 +21,7 @@ from plugins.catalogue import Offender, check
     """,
 )
 def test_the_canary_runs_the_image_that_was_cleared(clearances: Clearances, canary: Canary) -> None:
-    """What users are given is the image that preflight let through, and the step before this one too."""
+    """What users are given is the image that preflight let through, and the steps before this one too."""
     assert [*_uncleared(clearances), *_another(canary)] == []
 
 
@@ -30,17 +30,22 @@ def _uncleared(clearances: Clearances) -> Iterator[Offender]:
     needed: list[tuple[str, int | None]] = [("preflight", None)]
     needed += [("rollout", step) for step in clearances.before[-1:]]
     for image, where in clearances.images.items():
-        lacking = (_lacking(clearances, image, where, phase, step) for phase, step in needed)
-        yield from list(filter(None, lacking))[:1]
+        lacking = [*_refused(clearances, image, where)]
+        lacking += filter(None, (_lacking(clearances, image, where, phase, step) for phase, step in needed))
+        yield from lacking[:1]
+
+
+def _refused(clearances: Clearances, image: str, where: str) -> Iterator[Offender]:
+    """What the newest verdicts hold against the image: those of the steps before too, whatever a later step said."""
+    for verdict in clearances.verdicts:
+        if verdict.row.image == image and verdict.row.verdict != "GO":
+            found = f"{verdict.row.verdict} of {verdict.row.environment} at {verdict.row.made}"
+            yield Offender(f"the last {verdict.row.what} refused its image", where, found, f"GO of {image}")
 
 
 def _lacking(clearances: Clearances, image: str, where: str, phase: str, step: int | None) -> Offender | None:
-    """Why the verdicts of one phase do not clear the image; None where they do."""
+    """Why the verdicts of one phase do not clear the image, of which none refused it; None where they do."""
     verdicts = clearances.of(image, phase, step)
-    for verdict in verdicts:
-        if verdict.row.verdict != "GO":
-            found = f"{verdict.row.verdict} of {verdict.row.environment} at {verdict.row.made}"
-            return Offender(f"the last {verdict.row.what} refused its image", where, found, f"GO of {image}")
     fresh = [verdict for verdict in verdicts if verdict.hours <= clearances.holds]
     if fresh:
         return None
