@@ -18,12 +18,19 @@ from fixtures.workload import digest
 from reports.verdict import FAILED, GO, INCOMPLETE, answered
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from plugins.opening import Opening
     from reports.model import Report
 
 Object = dict[str, Any]
 Phase = Literal["preflight", "rollout"]
 Answer = Literal["GO", "NO-GO"]
+
+HINTS: dict[Phase, str] = {
+    "preflight": "Set kubernetes.image to the one that is meant.",
+    "rollout": "No look saw what the canary runs: let its pod template name its image by digest.",
+}
 
 
 def cleared(report: Report, opening: Opening) -> str:
@@ -34,9 +41,7 @@ def cleared(report: Report, opening: Opening) -> str:
     verdict: Answer = "GO" if report.verdict == "GO" else "NO-GO"
     images = _images(opening, phase, verdict)
     if not images:
-        return (
-            f"This {verdict} is kept for no image: no digest is known. Set kubernetes.image to the one that is meant."
-        )
+        return f"This {verdict} is kept for no image: no digest is known. {HINTS[phase]}"
     place = clearance.folder(opening.environment)
     try:
         files = [clearance.kept(place, _document(report, opening, phase, verdict, image)) for image in images]
@@ -84,28 +89,36 @@ def _images(opening: Opening, phase: Phase, verdict: Answer) -> list[str]:
     configured = opening.environment.kubernetes.image or ""
     if digest(configured):
         return [digest(configured)]
-    images = [str(row.get("image")) for row in _seen(opening, "workload").get("containers") or ()]
+    images = [str(row.get("image")) for row in _seen(opening.folder, "workload").get("containers") or ()]
     own = next((image for image in images if configured and repository(image) == repository(configured)), None)
     return list(filter(None, [digest(own or next(iter(images), ""))]))
 
 
 def _run(opening: Opening) -> list[str]:
     """What the canary's pods run: an image that only its template names has shown nothing."""
-    container = (_seen(opening, "canary").get("judged") or {}).get("container")
-    rows = [row for pod in _seen(opening, "canary_pods").get("items") or () for row in pod["containers"]]
+    container = (_seen(opening.folder, "canary").get("judged") or {}).get("container")
+    rows = [row for pod in _seen(opening.folder, "canary_pods").get("items") or () for row in pod["containers"]]
     found = [str(row["digest"]) for row in rows if row["name"] == container and not row["waiting"]]
     return list(dict.fromkeys(filter(None, found)))
 
 
 def _meant(opening: Opening) -> list[str]:
-    """What the canary's pods run or its template names; the latter where the pods could not be looked at."""
-    template = digest(str((_seen(opening, "canary").get("judged") or {}).get("image")))
-    return list(_seen(opening, "clearances").get("images") or filter(None, [template]))
+    """What the canary's pods run or its template names; the latter where the pods could not be looked at.
+
+    As the newest look saw it that saw any: what was taken away in the middle of a watch is refused all the same.
+    """
+    from plugins.watching import looks
+
+    for folder in looks(opening.folder):
+        template = digest(str((_seen(folder, "canary").get("judged") or {}).get("image")))
+        if found := list(_seen(folder, "clearances").get("images") or filter(None, [template])):
+            return found
+    return []
 
 
-def _seen(opening: Opening, name: str) -> Object:
-    """The value of an observation of this run; empty where it was not made."""
+def _seen(folder: Path, name: str) -> Object:
+    """The value of an observation of a run, or of one of its looks; empty where it was not made."""
     value: Object = {}
     with contextlib.suppress(CannotObserve):
-        value = read(opening.folder / "observations" / f"{name}.json").value or {}
+        value = read(folder / "observations" / f"{name}.json").value or {}
     return value

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from plugins.opening import Opening
 
 FOLDER = "rounds"
+
+
+def looks(folder: Path) -> list[Path]:
+    """The folders that hold what a run saw, that of its last look first."""
+    earlier = sorted((folder / FOLDER).glob("*"), key=lambda place: int(place.name), reverse=True)
+    return [folder, *earlier]
 
 
 def watched(looking: Looking, catalogue: Catalogue, items: Sequence[pytest.Item], tell: Callable[[str], None]) -> str:

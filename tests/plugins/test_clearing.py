@@ -40,10 +40,12 @@ class Ended:
         self.replay: Path | None = None
         self.intent = Intent(step=50)
 
-    def observe(self, name: str, value: Any, reason: str | None = None) -> None:
+    def observe(self, name: str, value: Any, reason: str | None = None, look: str = ".") -> None:
         document = {"name": name, "at": "", "duration": 0.0, "sources": [], "remedy": "", "message": ""}
         document |= {"value": value, "reason": reason, "sha256": digest([value, reason, ""])}
-        (self.folder / "observations" / f"{name}.json").write_text(json.dumps(document))
+        place = self.folder / look / "observations"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{name}.json").write_text(json.dumps(document))
 
     def canary(self, *images: str, template: str = "") -> None:
         """Pods that run these images, beside a sidecar; and what the pod template names."""
@@ -156,9 +158,23 @@ def test_a_no_go_takes_the_place_of_the_go(ended: Ended) -> None:
     assert said.startswith("This NO-GO is kept: ")
 
 
+def test_a_canary_that_is_gone_at_the_end_of_a_watch_is_refused(ended: Ended) -> None:
+    """By the image of the newest look that saw it."""
+    ended.canary(IMAGE)
+    ended.said("rollout", "GO")
+    for name in ("canary", "canary_pods", "clearances"):
+        ended.observe(name, None, "no_data")
+        ended.observe(name, None, "no_data", look="rounds/10000")
+    ended.observe("clearances", {"images": {IMAGE: "pod chat-1"}}, look="rounds/9999")
+    ended.observe("clearances", {"images": {OTHER: "pod chat-0"}}, look="rounds/0001")
+    ended.said("rollout", "NO-GO", 10)
+    assert ended.kept == [("production", "rollout", 50, IMAGE, "NO-GO")]
+
+
 def test_a_canary_that_was_not_seen_is_neither_cleared_nor_refused(ended: Ended) -> None:
-    """No digest is known, and that is said."""
-    assert "is kept for no image" in ended.said("rollout", "NO-GO", 10)
+    """No digest is known, and that is said; what a rollout never reads is not blamed."""
+    said = ended.said("rollout", "NO-GO", 10)
+    assert "is kept for no image: no digest is known. No look saw what the canary runs" in said
     assert ended.kept == []
 
 
