@@ -163,6 +163,25 @@ def test_two_deployments_are_told_apart_by_what_owns_their_pods(
     assert pods.images("chat") == {pods.items[0].name: NEXT.partition("@")[2]}
     assert pods.items[0].name.startswith(f"next-{found.judged.series['pod_hash']}-")
     assert pods.began
+    assert (found.judged.lacks, [row for row in pods.unready if row.lasting]) == ((), [])
+
+
+def test_a_template_that_is_not_rolled_out_is_told(plane: ControlPlane, namespace: str, look: Look) -> None:
+    """As the real controller counts: a paused Deployment goes on with the pods of the template before."""
+    canary = deployment(namespace, "next", NEXT, 1, track="canary")
+    shipped(plane, deployment(namespace, "chat", IMAGE, 1, track="stable"), canary)
+    paused = {"spec": {**canary["spec"], "paused": True}}
+    paused["spec"]["template"]["spec"]["containers"][0]["image"] = NEXT.replace("c3", "d4")
+    plane.admin.patch(f"/apis/apps/v1/namespaces/{namespace}/deployments/next", paused)
+
+    def told() -> set[str]:
+        found, pods = look(10, canary="next")
+        if "its newest generation has not been acted on" in (whats := {lack.what for lack in found.judged.lacks}):
+            raise ApiError(0, "the controller has not seen it yet")
+        assert set(pods.images("chat").values()) == {NEXT.partition("@")[2]}
+        return whats
+
+    assert eventually(told) >= {"its rollout is paused", "pods of the new revision are missing"}
 
 
 def test_a_deployment_that_was_promoted_is_judged_by_itself(plane: ControlPlane, namespace: str, look: Look) -> None:
