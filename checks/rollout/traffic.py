@@ -10,6 +10,8 @@ from plugins.catalogue import Offender, check
 
 HALF = 0.5
 """By so much of itself may the share be off."""
+LEFT = 0.05
+"""By so much at 100 %, where no other version is to have any: requests of just before count too."""
 _WAIT = """Wait for more requests, or judge the step over longer:
 
     [rollout]
@@ -62,7 +64,7 @@ def test_its_latency_is_no_worse(canary_traffic: CanaryTraffic) -> None:
 
 
 def _off(canary: Canary, traffic: CanaryTraffic) -> list[Offender]:
-    """The share that its controller gives it, and the one that it takes, each off by more than half."""
+    """The share that its controller gives it, and the one that it takes, each off by more than it may be."""
     expected, where = canary.step / 100, canary.judged.where
     offenders = []
     if canary.weight is not None and _far(canary.weight / 100, expected):
@@ -78,7 +80,7 @@ def _off(canary: Canary, traffic: CanaryTraffic) -> list[Offender]:
 
 
 def _far(found: float, expected: float) -> bool:
-    return abs(found - expected) > HALF * expected
+    return abs(found - expected) > (HALF * expected if expected < 1 else LEFT)
 
 
 def _worse(judgement: Judgement, what: str, traffic: CanaryTraffic) -> list[Offender]:

@@ -88,6 +88,15 @@ def test_all_of_the_traffic_is_judged_by_the_bounds_alone(judge: Judge) -> None:
     assert statuses(judge(whole(), 100)) == {}
 
 
+def test_all_of_the_traffic_is_no_less_than_that(judge: Judge) -> None:
+    """A tenth still goes to the canary's Deployment, which everybody was to have left."""
+    world, series = whole(), World().prometheus.series
+    world.prometheus.series = series
+    found = judge(world, 100)
+    assert statuses(found) == {"ROL-002": "failed"}
+    assert "it takes another share of the traffic: found 90.0% of" in found["ROL-002"].message
+
+
 def test_all_of_the_traffic_must_keep_to_the_bounds(judge: Judge) -> None:
     """And says that they are what was broken."""
     world = whole()
