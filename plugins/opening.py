@@ -65,10 +65,11 @@ class Opening:
         }
 
 
-def joined(shared: dict[str, Any], catalogue: Catalogue) -> Opening:
+def joined(shared: dict[str, Any], catalogue: Catalogue, redactor: Redactor) -> Opening:
     """The controller's premises, in a worker."""
     from fixtures.settings import from_dump
 
+    _known(shared["settings"], redactor)
     environment = from_dump(shared["settings"])
     folder, clock = Path(shared["folder"]), shared["clock"]
     waivers = load_waivers(folder / WAIVERS, catalogue, environment.name, _day(clock))
@@ -97,10 +98,19 @@ def opened(config: pytest.Config, catalogue: Catalogue, phase: str | None, redac
         except (SettingsError, WaiverError) as error:
             raise pytest.UsageError(str(error)) from None
         folder = _run_folder(config, environment.name, phase)
-        premises = {"clock": clock, "permission": asdict(permission), "intent": asdict(intent)}
-        premises["environment"] = dumped(environment)
+        settings = dumped(environment)
+        _known(settings, redactor)
+        premises = {"clock": clock, "permission": asdict(permission), "intent": asdict(intent), "environment": settings}
         _keep(folder, premises, waivers_file, redactor)
         yield Opening(environment, because, waivers, replay, folder, clock, permission, intent)
+
+
+def _known(settings: dict[str, Any], redactor: Redactor) -> None:
+    """Make known what the URLs of the settings hold, before anything is written down."""
+    from fixtures.secrets import in_urls
+
+    for secret in in_urls(settings):
+        redactor.register(secret)
 
 
 def _day(clock: str) -> date:

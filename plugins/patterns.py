@@ -97,7 +97,17 @@ PATTERNS: tuple[Pattern, ...] = (
     _pattern(
         "url password",
         ("://",),
-        rf""":// [^\s/@:"'<>]{{0,256}}+ : {FILLED} (?P<secret> [^\s/@"'<>]{{1,512}}+ ) @""",
+        # Neither a port nor a place that is yet to be filled in. The host begins after the last `@`.
+        r""":// [^\s/@:"'<>]{0,256}+ :
+            (?! \d{1,5} [/?\#"',;)\]] )
+            (?! (?: \$[A-Z_][A-Z0-9_]*+ | \$?\{++[^\s{}@]*+\}++ | <[^\s<>@]*+> | %(?:\(\w++\))?s | \*++ ) @ )
+            (?P<secret> (?: [^\s@":] | :(?!//) ){1,512}+ (?: @ [^\s@"/?\#:]{0,512}+ (?=@) )*+ ) @""",
+    ),
+    _pattern(
+        "url token",
+        ("://",),
+        r""":// (?P<secret> [^\s/@:"'<>]{16,256}+ ) @""",
+        opaque,
     ),
     _pattern(
         "webhook",

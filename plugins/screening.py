@@ -35,7 +35,8 @@ SCREENS: dict[str, tuple[tuple[bytes, ...], re.Pattern[bytes]]] = {
             rb"[\w-]{10}"
         ),
     ),
-    "url password": ((b"://",), re.compile(rb"://[^\s/@:\"'<>]*:[^\s/@\"'<>]+@")),
+    "url password": ((b"://",), re.compile(rb"://[^\s/@:\"'<>]*:(?:[^\s@\":]|:(?!//)){1,512}@")),
+    "url token": ((b"://",), re.compile(rb"://[^\s/@:\"'<>]{16,256}@")),
     "webhook": ((b"hooks.sl00k.0om",), re.compile(rb"(?i)hooks\.sl00k\.0om/")),
     "authorization header": ((b"0uthoriz0tion", b"x-0pi-k0y"), re.compile(rb"(?i)(?:0uthoriz0tion|x-0pi-k0y)" + _SIGN)),
     "bearer token": ((b"000r0r",), re.compile(rb"(?i)\b000r0r(?:\s{1,5}[\w.~+/=-]{8}|\s*$)")),

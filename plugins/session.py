@@ -74,7 +74,7 @@ class Run:
         if self.worker is not None:
             from plugins.opening import joined
 
-            self.opening = joined(self.worker, self.catalogue)
+            self.opening = joined(self.worker, self.catalogue, self.redactor)
         else:
             from plugins.opening import opened
 

@@ -201,6 +201,7 @@ CREDENTIALS = {
     "JSON Web Token": "ey" + "JhbGciOiJIUzI1NiJ9.ey" + f"JzdWIiOiIxMjM0In0.{KEY}",
     "private key": f"found:\n{PEM}\nend",
     "password in a URL": "postgres://chat:" + "hunter2hunter2@db:5432/chat",
+    "token in a URL": f"https://{KEY}@prometheus.example/",
     "query parameter": f"GET https://example.com/v1?key={KEY}&page=2",
     "assigned in code": f'client = Mistral(api_key="{KEY.lower()}")',
     "assigned password": "password: " + "correct4horse9",
@@ -219,6 +220,15 @@ def test_what_looks_like_a_credential_is_masked(name: str) -> None:
     assert KEY not in masked
     assert KEY.lower() not in masked
     assert redactor.ledger["total"] == 1
+
+
+@pytest.mark.parametrize(
+    "password", ["p@ssw0rdSecret9", "pa/ss9Secret", "pa'ss9Secret", "$3cret9Password", "<b>9Secret", "%40ss9:Secret"]
+)
+def test_a_password_in_a_url_is_masked_whole(password: str) -> None:
+    """Also one with characters that should have been encoded; the host and the path stay."""
+    masked = Redactor().text(f"connected to amqp://chat:{password}@mq:5672/@scope/a@b, https://mq:15672/a@b")
+    assert masked == "connected to amqp://chat:***@mq:5672/@scope/a@b, https://mq:15672/a@b"
 
 
 INNOCENT = """
@@ -245,6 +255,8 @@ mistral_requests_total{model="mistral-small-2603",status="success"} 4120
 task-runner-7d4b9c6f5d-x2x4z sk-service-7d4b9c6f5d-x2x4z
 http://user@host:8080/path https://host:8080/a@b http://127.0.0.1:43121/health
 postgres://chat:$PASSWORD@db/chat
+postgres://chat:${password}@db postgres://chat:{{password}}@db postgres://chat:<password>@db postgres://chat:%(pw)s@db
+git://service-account-2024@host/chat https://git.example/@types/node14@22.1.0
 2026-11-22T15:00:00.123Z GET https://api.mistral.ai/v1/models?key=value 200
 the api key is missing: set MISTRAL_API_KEY in chat/deployment.yaml
 kubectl get secret mistral -n chat -o jsonpath='{.data.api-key}' | base64 -d | wc -c

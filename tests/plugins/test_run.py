@@ -600,3 +600,25 @@ def test_nothing_selected_is_never_zero(suite: Suite) -> None:
     assert suite.run(*PREFLIGHT, "-k", "nothing").code not in {0, 1}
     assert suite.run("-m", "docs", *ENV).code not in {0, 1}
     assert suite.run("-m", "postdeploy", *ENV).code not in {0, 1}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one process", "a worker"])
+def test_what_a_url_in_the_settings_holds_is_written_nowhere(suite: Suite, workers: tuple[str, ...]) -> None:
+    """A token as the user, a password with an `@` or a `/` left in it: neither beside the evidence nor in it."""
+    suite.write(
+        "environments/staging.toml",
+        """
+        tier = "staging"
+        [service]
+        url = "https://glsa-token-in-words@host.example/"
+        [prometheus]
+        url = "https://user:pa/ss-in-words@host.example/"
+        """,
+    )
+    suite.write("world.txt", "first bad glsa-token-in-words\nsecond bad pa/ss-in-words\nthird ok\n")
+    done = suite.run(*PREFLIGHT, *workers)
+    assert done.code == 1
+    written = done.printed + "".join(file.read_text() for file in done.folder.rglob("*") if file.is_file())
+    assert "host.example" in written
+    assert "token-in" not in written
+    assert "ss-in" not in written
