@@ -7,15 +7,18 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 6
 """Characters of a value, or of a form of it, below which masking would hit ordinary text."""
 PIECE = 16
 LONG = 32
-"""A value from this length on, which a provider's key has, is also known by its pieces: people and tools cut text."""
+"""A value from this length on is also known by its pieces: people and tools cut text."""
 PIECES_OF = 4096
 """Characters at either end of a value that are cut into pieces."""
+CUT_OF = 64
+"""Characters at either end of a value of which each beginning and end is known."""
 LINE = 16
 
 HIDDEN = "***"
@@ -37,9 +40,33 @@ def forms(value: str) -> set[str]:
     for data in (bare.encode("utf-8", "surrogatepass"), value.encode("utf-8", "surrogatepass")):
         found.update((data.hex(), data.hex().upper(), *_base64(data)))
     found.update(line.strip() for line in bare.splitlines() if len(line.strip()) >= LINE)
-    if len(bare) >= LONG:
-        found.update(_pieces(bare))
     return {form for form in found if len(form) >= SHORTEST}
+
+
+class Cuts(NamedTuple):
+    """What may be left of a value that was cut before it was masked."""
+
+    beginnings: set[str]
+    """Where no letter or digit follows."""
+    ends: set[str]
+    """Where no letter or digit comes before."""
+    pieces: set[str]
+    """Anywhere."""
+
+
+def cuts(value: str) -> Cuts:
+    """What of `value`, cut anywhere, tells so much of it that it must be masked; each at least `SHORTEST` characters.
+
+    Left are 5 characters at the most, and 15 of a value of more than `CUT_OF`. Not known are ends that are words or
+    half of an address: they stand in ordinary text too.
+    """
+    bare = value.strip()
+    lengths = range(SHORTEST, min(len(bare), CUT_OF))
+    return Cuts(
+        {bare[:length] for length in lengths if _telling(bare[:length])},
+        {bare[-length:] for length in lengths if _telling(bare[-length:])},
+        set(_pieces(bare)) if len(bare) >= LONG else set(),
+    )
 
 
 def _escaped(value: str) -> Iterator[str]:

@@ -15,10 +15,10 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
-from plugins.forms import HIDDEN, MASKED, SHORTEST, forms, mask
+from plugins.forms import HIDDEN, MASKED, SHORTEST, Cuts, cuts, forms, mask
 from plugins.patterns import by_pattern
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 NAMED = re.compile(r"(?i)authorization|key|token|secret|passw|pwd")
 # Short values in hexadecimal stand in digests and identifiers by chance: only masked where they stand alone.
 ACCIDENTAL = re.compile(r"[0-9a-fA-F]{1,11}")
+NONE_BEFORE, NONE_AFTER = "(?<![0-9A-Za-z])", "(?![0-9A-Za-z])"
 
 # Values that are set in variables with secret-sounding names, and are none; hiding them would make reports unreadable.
 PUBLIC = frozenset(
@@ -66,7 +67,9 @@ class Redactor:
         self._values: set[str] = set()
         self._masks: dict[str, Mask] = {}
         """Every form of every value."""
-        self._known: Known | None = Known({})
+        self._cuts: list[tuple[Cuts, str]] = []
+        """What may be left of each value, and its kind."""
+        self._known: Known | None = Known({}, [])
         self._ledger: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -89,6 +92,7 @@ class Redactor:
             if value not in self._values:
                 self._values.add(value)
                 self._masks = {**masks, **self._masks}
+                self._cuts = [*self._cuts, (cuts(value), kind)]
                 self._known = None
 
     def from_environment(self, variables: Mapping[str, str]) -> None:
@@ -164,7 +168,7 @@ class Redactor:
         known = self._known
         if known is None:
             with self._lock:
-                known = self._known = Known(self._masks)
+                known = self._known = Known(self._masks, self._cuts)
         return known
 
     def _count(self, found: Mapping[str, int]) -> None:
@@ -174,14 +178,21 @@ class Redactor:
 
 
 class Known:
-    """All forms of all values as one expression."""
+    """All forms of all values, and what may be left of them, as one expression."""
 
-    def __init__(self, masks: Mapping[str, Mask]) -> None:
+    def __init__(self, masks: Mapping[str, Mask], cut: Iterable[tuple[Cuts, str]]) -> None:
         self._masks = masks
-        alone = {form for form in self._masks if ACCIDENTAL.fullmatch(form)}
-        anywhere = _alternation(self._masks.keys() - alone)
-        standing = rf"(?<![0-9A-Za-z])(?:{_alternation(alone)})(?![0-9A-Za-z])" if alone else ""
-        self._regex = re.compile("|".join(part for part in (anywhere, standing) if part)) if self._masks else None
+        self._parts = {part: Mask(HIDDEN, kind) for each, kind in cut for part in chain(*each)}
+        alone = {form for form in (*self._masks, *self._parts) if ACCIDENTAL.fullmatch(form)}
+        branches = [
+            ("", self._masks.keys() - alone, ""),
+            (NONE_BEFORE, {end for each, _ in cut for end in each.ends} - alone, ""),
+            ("", {beginning for each, _ in cut for beginning in each.beginnings} - alone, NONE_AFTER),
+            ("", {piece for each, _ in cut for piece in each.pieces}, ""),
+            (NONE_BEFORE, alone, NONE_AFTER),
+        ]  # where several fit, the first does: what is whole, then what leaves least of a value that was cut
+        expression = "|".join(f"{before}(?:{_alternation(words)}){after}" for before, words, after in branches if words)
+        self._regex = re.compile(expression) if expression else None
         self._sorted = sorted(self._masks)
         self._longest = max(map(len, self._masks), default=0)
 
@@ -190,13 +201,13 @@ class Known:
         """What tells at once of most lines of a log that no form and no pattern is in them."""
         from plugins.screening import Screen
 
-        return Screen(self._masks)
+        return Screen((*self._masks, *self._parts))
 
     def masked(self, text: str, found: Counter[str]) -> str:
         """`text` with each form of each value masked, and counted in `found` by kind."""
 
         def replaced(match: re.Match[str]) -> str:
-            shown = self._masks[match[0]]
+            shown = self._masks.get(match[0]) or self._parts[match[0]]
             found[shown.kind] += 1
             return shown.text
 

@@ -137,6 +137,41 @@ def test_a_long_value_is_masked_when_it_is_cut(secret: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "most"),
+    [
+        ("hunter2!9", 6),
+        ("Tr0ub4dor&3-staple-x9", 5),
+        ("5f1c9d0e3a7b4c21", 5),
+        (KEY, 5),
+        (f"sk-proj-{KEY}", 8),
+        (KEY + KEY[::-1], 5),
+        ((KEY + KEY[::-1])[1:] * 3, 15),
+    ],
+)
+def test_of_a_value_that_was_cut_hardly_anything_is_left(value: str, most: int) -> None:
+    """Wherever that was, at its beginning or its end; `most` characters, beside what a mask shows."""
+    redactor = knowing(value)
+    out: list[bytes] = []
+    log = redactor.log(out.append)
+    for length in range(most + 1, len(value)):
+        for part, text in ((value[:length], "login with {}... failed"), (value[-length:], '"...{} was refused"')):
+            masked = redactor.text(text.format(part))
+            assert not any(value[start : start + most + 1] in masked for start in range(len(value) - most)), masked
+            log.write(text.format(part).encode() + b"\n")
+            assert redactor.tree([part]) != [part]
+    log.close()
+    logged = b"".join(out).decode()
+    assert not any(value[start : start + most + 1] in logged for start in range(len(value) - most))
+
+
+def test_what_only_begins_or_ends_like_a_value_stays() -> None:
+    """A part is masked where it may have been cut, and words are not."""
+    redactor = knowing("postgres1-Admin99", "https://hooks.example.com/T9x")
+    text = "postgres1x postgres15:5432 postgres- xAdmin99 0Admin99 https://hooks.example"
+    assert redactor.text(f"{text} postgres1-... ..s1-Admin99") == f"{text} ***... ..***"
+
+
+@pytest.mark.parametrize(
     "value", ["", "abc", "12345", "      ", "production", "Staging", "xxxxxxxx", "***", "Zx9A...t9uv"]
 )
 def test_short_and_public_values_are_not_registered(value: str) -> None:
