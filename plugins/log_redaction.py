@@ -7,7 +7,8 @@
 
 Only lines that may hold a secret are redacted, each with its neighbours, since a name and its value may stand on two.
 A private key, and a line without an end, go through a `RedactedStream`, which holds back what may go on. Nothing that
-could act on a terminal is left: a carriage return shows as a space, other control characters as a question mark.
+could act on a terminal is left: a carriage return shows as a space, other control characters as a question mark, and so
+does what turns the direction of the text around it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from plugins.redaction import RedactedStream
+from plugins.screening import MARKS
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -65,7 +67,7 @@ class RedactedLog:
             self._slow.write(block.decode("utf-8", "replace"))
             return
         masked = b"\n".join(self._mended(block.split(b"\n"), found)) if found else block
-        self._out(masked.translate(_HARMLESS) if controls else masked)
+        self._out(_harmless(masked) if controls else masked)
 
     def _mended(self, lines: list[bytes], found: set[int]) -> Iterator[bytes]:
         """The lines, those that may hold a secret redacted together with the ones beside them."""
@@ -76,6 +78,12 @@ class RedactedLog:
             yield self._redactor.text(text).encode("utf-8", "replace")
             done = last
         yield from lines[done:]
+
+
+def _harmless(data: bytes) -> bytes:
+    """UTF-8 without anything that acts."""
+    shown = data.translate(_HARMLESS)
+    return shown if shown.isascii() else MARKS.sub(b"?", shown)
 
 
 def _groups(found: set[int], size: int) -> Iterator[tuple[int, int]]:
@@ -98,7 +106,7 @@ class _Encoding:
         self._write = write
 
     def write(self, text: str) -> None:
-        self._write(text.encode("utf-8", "replace").translate(_HARMLESS))
+        self._write(_harmless(text.encode("utf-8", "replace")))
 
     def flush(self) -> None:
         """Whoever takes the bytes flushes."""

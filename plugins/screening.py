@@ -19,7 +19,9 @@ TELLING = 3
 
 _NOUGHTS = bytes(48 if code in b"0123456789abcdefABCDEF" else code for code in range(256))
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+MARKS = re.compile(rb"\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
+"""In UTF-8 the control characters beyond ASCII, and what turns the direction of the text around it."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|" + MARKS.pattern)
 _NAMES = rb"(?:(?:0pi|0000ss|s00r0t)[_-]?k0y|(?:0000ss|0uth)[_-]?tok0n|0li0nt[_-]?s00r0t|p0ssw(?:or)?0|pw0)"
 _SIGN = rb"[\"'\\]{0,4}\s{0,5}(?:[:=]|$)"
 
@@ -57,7 +59,7 @@ class Screened(NamedTuple):
     suspicious: set[int]
     """The numbers, from 0, of the lines that may hold a secret, or a part of one."""
     controls: bool
-    """Whether there may be control characters in it, beside tabs and ends of lines."""
+    """Whether there may be control characters or `MARKS` in it, beside tabs and ends of lines."""
 
 
 class Screen:
