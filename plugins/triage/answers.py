@@ -208,8 +208,7 @@ def _available(log: ErrorLog) -> str:
 def _log(log: ErrorLog, tree: Tree) -> Told:
     pods = f"{log.available} of {log.wanted} pods are available" if log.wanted else "it is scaled to 0"
     yield "pods", _available(log), f"{log.of}: {pods}"
-    whole = bool(log.logs) and not log.unasked
-    if not log.errors and not whole:
+    if not log.errors and not log.whole:
         return
     total = sum(row.count for row in log.errors)
     found = f"{plural(total, 'error')} of {plural(len(log.errors), 'kind')}" if log.errors else "no error"
@@ -218,5 +217,5 @@ def _log(log: ErrorLog, tree: Tree) -> Told:
         row = next((row for row in log.errors if pattern.search(f"{row.text} {row.sample}")), None)
         if row is not None:
             yield question, "yes", f"{row.count} x {row.text} ({row.where})"
-        elif whole:
+        elif log.whole:
             yield question, "no", f"no such error in {log.lines} lines"
