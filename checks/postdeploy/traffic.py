@@ -83,6 +83,13 @@ def _told(counts: Counts, rate: float | None, p99: float | None, bound: float) -
             f"{'no requests' if rate is None else 'no durations'} were counted in {counts.window:g} s",
             remedy="See what there is: promtool query instant PROMETHEUS '{}'".format(counts.asked[-1:] or ""),
         )
+    if untimed := counts.untimed(bound):
+        raise CannotObserve(
+            "no_data",
+            f"{untimed} ({counts.window:g} s)",
+            remedy="See whether requests hang, and that traffic.requests and traffic.latency count the same ones:\n\n"
+            "    kubectl logs deployment/NAME -n NAMESPACE --since=15m",
+        )
     if math.isinf(p99):
         raise CannotObserve(
             "no_data",

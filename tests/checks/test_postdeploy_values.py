@@ -31,6 +31,8 @@ INSIDE = [
     counts(),
     counts(errors=50.0),  # as much as may be
     counts(requests=0.5),  # extrapolated from one
+    counts(buckets=((10.0, 880.0),), count=880.0),  # the others may be under way
+    counts(buckets=((10.0, 830.0),), count=830.0, errors=50.0),  # and those that failed need no duration
     counts(buckets=((1.0, 980.0), (10.0, 990.0)), count=1000.0),
 ]
 OUTSIDE = [
@@ -46,6 +48,8 @@ UNTOLD = [
     (counts(buckets=(), count=1000.0), "the last bucket"),
     (counts(buckets=(), count=0.0), "no durations were counted"),
     (counts(requests=0.0), "no requests were counted"),
+    (counts(count=800.0), "800 durations were counted of 1000 requests that did not fail"),
+    (counts(count=800.0, errors=50.0), "800 durations were counted of 950 requests that did not fail"),
 ]
 
 

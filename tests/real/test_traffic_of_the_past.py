@@ -181,3 +181,25 @@ def test_an_alert_whose_rule_was_renamed_is_not_lost(remembering: Remembering) -
 def test_a_window_that_was_watched_tells_that_there_was_no_alert(remembering: Remembering) -> None:
     """Scraped to its end, and its rule evaluated."""
     assert told(remembering(up(lambda _: 1.0), RENAMED)).items == ()
+
+
+def test_requests_that_hang_are_not_taken_for_fast(remembering: Remembering) -> None:
+    """One in twenty has a duration: what the others do is not known."""
+    found = compared(
+        remembering(
+            requests("stable", 1500, 0, 200, lambda _: 0.001)
+            | requests("canary", 1500, 0, 200 / 9, lambda _: 0.001, timed=0.05)
+        )
+    )
+    assert (found.errors.worse, found.latency.worse) == (False, None)
+    assert "durations were counted of" in found.latency.says
+
+
+def test_requests_that_end_are_timed(remembering: Remembering) -> None:
+    """Counters of the same requests, as Prometheus extrapolates each, differ by too little to matter."""
+    found = compared(
+        remembering(
+            requests("stable", 1500, 0, 200, lambda _: 0.001) | requests("canary", 150, 0, 200 / 9, lambda _: 0.001)
+        )
+    )
+    assert found.latency.worse is False
