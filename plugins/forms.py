@@ -74,9 +74,19 @@ def _escaped(value: str) -> Iterator[str]:
     for encoded in (quote(data, safe=""), quote(data), quote_plus(data), quote_plus(data, safe="/")):
         yield encoded
         yield _lower_escapes(encoded)
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
-    yield repr(value)[1:-1]
+    for digits in (data.hex(), data.hex().upper()):
+        yield re.sub("(..)", r"%\1", digits)
+    for text in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+        yield text
+        yield re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)  # as Go writes it
+    yield re.sub("(....)", r"\\u\1", value.encode("utf-16-be", "surrogatepass").hex())
+    for shown in (repr(value)[1:-1], repr(data)[2:-1]):
+        bare = shown.replace("\\'", "'")  # which is escaped depends on what stands beside it
+        yield bare
+        yield bare.replace("'", "\\'")
+    for quoted in ('"\'"', "\\'"):  # a shell's
+        yield value.replace("'", f"'{quoted}'")
+    yield value.replace('"', '""')  # in CSV
     markup = html.escape(value)
     yield markup
     yield markup.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")

@@ -6,6 +6,8 @@ import base64
 import html
 import io
 import json
+import re
+import shlex
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -65,6 +67,13 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "JSON": lambda value: json.dumps({"key": value}),
     "JSON in Unicode": lambda value: json.dumps({"key": value}, ensure_ascii=False),
     "repr": lambda value: repr({"key": value}),
+    "repr of bytes": lambda value: repr({"key": value.encode()}),
+    "JSON of Go": lambda value: json.dumps(value).replace("<", "\\u003c").replace("&", "\\u0026"),
+    "JSON, all escaped": lambda value: re.sub("(....)", r"\\u\1", value.encode("utf-16-be").hex()),
+    "percent-encoded, all of it": lambda value: "".join(f"%{byte:02X}" for byte in value.encode()),
+    "shell": lambda value: shlex.quote(f"{value} "),
+    "shell, with a backslash": lambda value: value.replace("'", "'\\''"),
+    "CSV": lambda value: value.replace('"', '""'),
     "HTML": html.escape,
     "hexadecimal": lambda value: value.encode().hex(),
     "hexadecimal in capitals": lambda value: value.encode().hex().upper(),
@@ -83,6 +92,14 @@ def test_a_registered_value_is_masked_in_every_form(encoding: str, value: str, b
     masked = knowing(value).text(f"{before}|{encoded}|{after}")
     assert value not in masked
     assert encoded not in masked
+
+
+@pytest.mark.parametrize("encoding", ["shell", "shell, with a backslash", "CSV", "repr", "repr of bytes", "JSON of Go"])
+def test_a_value_with_quotes_is_masked_whole(encoding: str) -> None:
+    """No part of it is left beside them."""
+    value = "first'second\"third&fourth<"
+    masked = knowing(value).text(ENCODINGS[encoding](value))
+    assert not any(word in masked for word in ("first", "second", "third", "fourth"))
 
 
 @examples
