@@ -1,7 +1,8 @@
 """What people may be told of an incident, as drafts in the run's folder: nothing here is ever sent by itself.
 
 A cause is named only where it is confirmed; what was not measured is called that; what only people know is left to
-fill in, in brackets. What comes from outside is held to a line and can neither format a text nor call anybody.
+fill in, in brackets. What comes from outside is held to a line and calls nobody. In Markdown it formats nothing; what
+is for Slack is plain text, where a mark such as `*` stays, for there is no escape for it.
 """
 
 from __future__ import annotations
