@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fixtures import http
+from fixtures.changes import Changes
 from fixtures.observation import OBSERVATIONS, Evidence, Observer, Pending
 from fixtures.permission import Permission
 from plugins.outcomes import NotApplicableError, applies
-from reports import build
+from reports import build, changes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 NAME = "golive-looking"
 SECRETS_DEADLINE = 10.0  # seconds that evidence waits until each configured secret is known to the redactor
 HURRIED = 4.5  # seconds after which evidence waits no more in triage: a look that has no key by then writes none down
+ENDING = 5.0  # seconds for which a run that was stopped waits until what it has begun to change is written down
 HEAD_START = 1.0  # seconds that looks have at most, to load what they take, before the renderer of the report is loaded
 
 
@@ -40,6 +42,7 @@ class Looking:
         self.redactor = redactor
         self.observer = Observer(Evidence(opening.folder, self.redacted, opening.replay, alone=alone))
         self.alone = alone
+        self.changes = Changes(opening.folder / changes.NAME, self.redacted)
         self._settling: threading.Thread | None = None
         self._hurried, self._since = hurried, 0.0
 
@@ -49,6 +52,13 @@ class Looking:
             spent = time.monotonic() - self._since
             self._settling.join(max(0.0, HURRIED - spent) if self._hurried else SECRETS_DEADLINE)
         return self.redactor.tree(tree)
+
+    def stopped(self) -> None:
+        """Nothing more is changed; in which state that is left which has begun, is waited for."""
+        self.changes.stop()
+        if self.changes.begun:
+            names = {look.name for look in OBSERVATIONS.values() if "changes" in look.inputs}
+            self.observer.settled(names, within=ENDING)
 
     def settle(self, request: pytest.FixtureRequest) -> None:
         """Resolve every configured secret, so that it can be masked wherever it turns up."""
@@ -123,6 +133,12 @@ def permission(_looking: Looking) -> Permission:
 def intent(_looking: Looking) -> Intent:
     """What this run was asked for beside its phase."""
     return _looking.opening.intent
+
+
+@pytest.fixture(scope="session", name="changes")
+def _changes(_looking: Looking) -> Changes:
+    """What this run changes and sends."""
+    return _looking.changes
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reports import evidence, journal, manifest, rounds, verdict
+from reports import changes, evidence, journal, manifest, rounds, verdict
 from reports.diagnosis import diagnosis
 from reports.document import SCHEMA, document, report_of, text
 from reports.journal import Record
@@ -33,6 +33,8 @@ def build(folder: Path) -> Report:
     record = journal.read(folder / journal.NAME)
     looks = evidence.files(folder)
     report = _watched(_report(record, looks, _findings(record)), folder)
+    if record.end is None or record.end.pytest_status not in (0, 1):  # else the findings tell what was changed
+        report = replace(report, notes=(*changes.notes(folder), *report.notes))
     return verdict.worsened(report, [*record.header.doubts, *_doubts(report, looks)])
 
 

@@ -72,12 +72,20 @@ def _lines(report: Report, width: int, files: tuple[str, ...], chosen_by: str) -
     yield "", ""
     yield from _areas(report, width)
     for note in report.notes:
-        yield from prose(note, width, "", "Note: ")
+        yield from _note(note, width)
     if files:
         yield "", ""
         yield from ((inert(path, 1000), "quiet") for path in files)
     if found is not None:
         yield from triage.last(found, width)
+
+
+def _note(note: str, width: int) -> Iterator[Line]:
+    for part in parts(inert(note, 2000)):
+        if part.paste:
+            yield from ((f"      {line}", "paste") for line in part.text.splitlines())
+        else:
+            yield from prose(part.text, width, "", "Note: ")
 
 
 def _findings(findings: tuple[Finding, ...], width: int) -> Iterator[Line]:

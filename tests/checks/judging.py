@@ -21,6 +21,7 @@ import fixtures.observations.rollback
 import fixtures.observations.runbook
 import fixtures.observations.service
 import fixtures.observations.traffic  # noqa: F401 - declares the looks that the checks name
+from fixtures.changes import Changes
 from fixtures.cluster import Cluster
 from fixtures.intent import Intent
 from fixtures.observation import OBSERVATIONS, CannotObserve, decoded
@@ -77,7 +78,7 @@ class Bench:
         with started(world, self._folder) as running:
             overlay = {**running.settings, **tier}
             environment = load("sandbox", ENVIRONMENTS, overlay=overlay)
-            found = clients(environment) | {"run_folder": self._folder / "run"}
+            found = clients(environment) | noted(self._folder / "run")
             return {id_: self._verdict(check, found) for id_, check in checks.items()}
 
     def _verdict(self, check: Callable[..., None], found: dict[str, Any]) -> Judged:
@@ -104,6 +105,12 @@ def names(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of a function's arguments."""
     code = function.__code__
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def noted(folder: Path) -> dict[str, Any]:
+    """What looks that leave something beside their evidence stand on: the run's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"run_folder": folder, "changes": Changes(folder / "changes.jsonl", lambda row: row)}
 
 
 def clients(environment: Environment) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from fixtures.sandbox.specimen import Specimen
 from fixtures.sandbox.specimens.notifications import SPECIMENS
 from fixtures.sandbox.world import World, started
 from fixtures.settings import Environment, load
-from tests.checks.judging import ENVIRONMENTS, HEALTHY, Bench, bench, clients, look
+from tests.checks.judging import ENVIRONMENTS, HEALTHY, Bench, bench, clients, look, noted
 
 __all__ = ["bench"]
 
@@ -58,7 +58,7 @@ class Run:
 
     def seen(self, *, changes: bool = True, notify: bool = True, revision: int | None = 1) -> Any:
         found = clients(self.environment) | {
-            "run_folder": self.folder,
+            **noted(self.folder),
             "permission": Permission(changes=changes),
             "intent": Intent(to_revision=revision, notify=notify),
         }

@@ -412,10 +412,12 @@ def test_only_an_assertion_fails_a_check(suite: Suite, body: str) -> None:
     assert done.code == 10
 
 
-def _wait_for(journal: Path, text: str) -> None:
-    """Until a line after the first, which is the catalogue, holds `text`."""
+def _wait_for(journal: Path, text: str, after: str = "\n") -> None:
+    """Until a line after the first, which is the catalogue, holds `text`; with `after=""`, any line."""
     deadline = time.monotonic() + 60
-    while not (journal.exists() and text in journal.read_text().partition("\n")[2]):
+    while not (
+        journal.exists() and text in (journal.read_text().partition(after)[2] if after else journal.read_text())
+    ):
         assert time.monotonic() < deadline, f"{journal} never held {text}"
         time.sleep(0.05)
 
@@ -449,6 +451,59 @@ def test_an_interrupted_run_leaves_its_report(suite: Suite) -> None:
     process.communicate(timeout=30)
     assert process.returncode == 2
     assert json.loads((folder / "report.json").read_text())["verdict"] == "NO-GO"
+
+
+CHANGING = """
+from fixtures.observation import observation
+from looks import Thing
+
+
+@observation(deadline=60)
+def {name}(changes) -> Thing:
+    \"\"\"The first thing, once it is changed.\"\"\"
+    changes.begin("Deployment x", "going back to revision 1", "kubectl rollout status deployment/x")
+    {meanwhile}
+    changes.end("Deployment x", "went back to revision 1: 1 of 2 pods are available", "kubectl get pods")
+    return Thing("{name}")
+"""
+
+
+def _changing(suite: Suite, meanwhile: str) -> None:
+    """The first look changes something, and takes its time."""
+    suite.write("looks.py", (suite.path / "looks.py").read_text().replace("def first(", "def once("))
+    suite.write("changing.py", CHANGING.format(name="first", meanwhile=meanwhile))
+    suite.write("conftest.py", (suite.path / "conftest.py").read_text().replace('"looks"', '"looks", "changing"'))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_what_it_has_changed(suite: Suite, number: signal.Signals) -> None:
+    """Ctrl-C, or a CI system that cancels: the look ends by itself, and in which state it left things is told."""
+    _changing(suite, "changes.pause(50)")
+    process, folder = suite.start(*PREFLIGHT, "-q")
+    _wait_for(folder / "changes.jsonl", "begun", after="")
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, printed
+    report = json.loads((folder / "report.json").read_text())
+    note = "Deployment x: went back to revision 1: 1 of 2 pods are available. Next: kubectl get pods"
+    assert note in report["notes"]
+    assert "1 of 2 pods are available" in printed
+    assert json.loads((folder / "observations" / "first.json").read_text())["seen"] is True
+
+
+def test_a_second_signal_ends_the_wait_and_tears_nothing(suite: Suite) -> None:
+    """What hangs is told as begun; there is a report, and no traceback."""
+    _changing(suite, "__import__('time').sleep(50)")
+    process, folder = suite.start(*PREFLIGHT, "-q")
+    _wait_for(folder / "changes.jsonl", "begun", after="")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+        time.sleep(0.2)
+    printed, _ = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in printed) == (2, False), printed
+    (note,) = json.loads((folder / "report.json").read_text())["notes"]
+    assert note.startswith("Deployment x: going back to revision 1. This began at ")
+    assert note.endswith("how it ended is not known. Next: kubectl rollout status deployment/x")
 
 
 @pytest.mark.parametrize("world", ["first ok\nsecond ok\nthird ok\n", "first denied\nsecond bad x\nthird bad left\n"])

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.changes import Changes
 from fixtures.cluster import Cluster
 from fixtures.drills.template_change import ANNOTATION
 from fixtures.intent import Intent
@@ -121,7 +122,8 @@ class Deployed:
     def undo(self, revision: int | None, *, changes: bool = True, **sections: Any) -> Attempt:
         environment = self.environment(**sections)
         with contextlib.closing(Cluster(environment)) as cluster:
-            return attempted(cluster, environment, Permission(changes), Intent(to_revision=revision))
+            noted = Changes(self.folder / "changes.jsonl", lambda row: row)
+            return attempted(cluster, environment, Permission(changes), Intent(to_revision=revision), noted)
 
     def seen(self, attempt: Attempt) -> Undo:
         with contextlib.closing(Cluster(self.environment())) as cluster:
