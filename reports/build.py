@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
@@ -33,15 +34,18 @@ def build(folder: Path) -> Report:
     record = journal.read(folder / journal.NAME)
     looks = evidence.files(folder)
     report = _watched(_report(record, looks, _findings(record)), folder)
-    if record.end is None or record.end.pytest_status not in (0, 1):  # else the findings tell what was changed
-        report = replace(report, notes=(*changes.notes(folder), *report.notes))
     return verdict.worsened(report, [*record.header.doubts, *_doubts(report, looks)])
 
 
 def _watched(report: Report, folder: Path) -> Report:
-    """With the rounds of a watch, and a note where they are not all there. A verdict does not rest on them."""
+    """With the rounds of a watch, and a note where they are not all there. A verdict does not rest on them.
+
+    And with what was changed, where it did not come to its end; else the findings tell.
+    """
     found, problem = rounds.read(folder)
-    return replace(report, rounds=found, notes=(*report.notes, *([problem] if problem else [])))
+    whole = report.finished and report.exit_code in {verdict.GO, verdict.FAILED, verdict.INCOMPLETE}
+    changed = () if whole else changes.notes(folder)
+    return replace(report, rounds=found, notes=(*changed, *report.notes, *([problem] if problem else [])))
 
 
 def _findings(record: Record) -> tuple[Finding, ...]:
@@ -50,7 +54,16 @@ def _findings(record: Record) -> tuple[Finding, ...]:
     wanted = {entry.id: entry.parameters or ("",) for entry in record.header.catalogue}
     lost = [id_ for id_, names in wanted.items() if any((id_, name) not in told for name in names)]
     untold = dict.fromkeys(lost, verdict.UNTOLD if record.end else UNTOLD)
-    return verdict.findings(catalogue, record.results, untold | record.not_run, record.header.promoted)
+    options = _options(record.header.environment)
+    return verdict.findings(catalogue, record.results, untold | record.not_run, record.header.promoted, options)
+
+
+def _options(environment: Mapping[str, Any]) -> str:
+    """What names the environment on a command line, and its settings where they are not the project's own."""
+    files = environment.get("config") or ["environments/base.toml"]
+    folder = Path(str(files[-1])).parent
+    config = [] if folder == Path("environments") else [f"--config={folder}"]
+    return shlex.join(["--env", str(environment.get("name")), *config])
 
 
 def _report(record: Record, looks: Iterable[evidence.EvidenceFile], findings: tuple[Finding, ...]) -> Report:

@@ -37,12 +37,17 @@ class Decision:
 
 
 def findings(
-    catalogue: Mapping[str, Entry], results: Iterable[Result], not_run: Mapping[str, str], promoted: Collection[str]
+    catalogue: Mapping[str, Entry],
+    results: Iterable[Result],
+    not_run: Mapping[str, str],
+    promoted: Collection[str],
+    options: str = "",
 ) -> tuple[Finding, ...]:
     """One finding for each id of `catalogue`, in its order, whatever ran.
 
     `not_run` says for an id why it, or one of its parameters, did not run; `promoted` names the advisories that
-    this environment treats as blockers. Results of ids that are not in the catalogue are left out: see `strays`.
+    this environment treats as blockers; `options` name it and its settings on a command line. Results of ids that are
+    not in the catalogue are left out: see `strays`.
     """
     by_id: dict[str, list[Result]] = {id_: [] for id_ in catalogue}
     for result in results:
@@ -52,7 +57,9 @@ def findings(
         if id_ in by_id:
             by_id[id_].append(Result(id=id_, status="not_run", message=message))
     return tuple(
-        _finding(entry, _ordered(entry, by_id[id_]) or [Result(id=id_, status="not_run", message=UNTOLD)], promoted)
+        _finding(
+            entry, _ordered(entry, by_id[id_]) or [Result(id=id_, status="not_run", message=UNTOLD)], promoted, options
+        )
         for id_, entry in catalogue.items()
     )
 
@@ -68,7 +75,7 @@ def strays(catalogue: Mapping[str, Entry], results: Iterable[Result]) -> list[Re
     return [result for result in results if result.id not in catalogue]
 
 
-def _finding(entry: Entry, results: Sequence[Result], promoted: Collection[str]) -> Finding:
+def _finding(entry: Entry, results: Sequence[Result], promoted: Collection[str], options: str) -> Finding:
     status = worst(result.status for result in results)
     worst_ones = [result for result in results if result.status == status]
     severity: Severity = "blocker" if entry.id in promoted else entry.severity
@@ -83,7 +90,7 @@ def _finding(entry: Entry, results: Sequence[Result], promoted: Collection[str])
         beneath=worst(beneath) if beneath else None,
         message=_message(worst_ones),
         offenders=tuple(dict.fromkeys(offender for result in worst_ones for offender in result.offenders)),
-        remedy=_remedy(entry, worst_ones, status),
+        remedy=_remedy(entry, worst_ones, status, options),
         evidence=tuple(dict.fromkeys(path for result in results for path in result.evidence)),
         waiver=next((result.waiver for result in worst_ones if result.waiver), None),
         parameters=_parameters(results),
@@ -91,10 +98,11 @@ def _finding(entry: Entry, results: Sequence[Result], promoted: Collection[str])
     )
 
 
-def _remedy(entry: Entry, results: Iterable[Result], status: Status) -> str:
+def _remedy(entry: Entry, results: Iterable[Result], status: Status, options: str) -> str:
     """What would mend it: what the results say, else what the check says; for a check that did not run, to run it."""
     if status == "not_run":
-        return _joined(result.remedy for result in results) or f"Run the whole phase:\n\n    pytest -m {entry.phase}"
+        again = " ".join(filter(None, ["pytest -m", entry.phase, options]))
+        return _joined(result.remedy for result in results) or f"Run the whole phase:\n\n    {again}"
     return _joined(result.remedy for result in results) or entry.remedy
 
 

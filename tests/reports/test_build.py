@@ -433,3 +433,18 @@ def test_the_program_runs_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "reports", "build", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("config", "again"),
+    [
+        (["environments/base.toml", "environments/production.toml"], "pytest -m preflight --env production"),
+        (["/etc/our settings/base.toml"], "pytest -m preflight --env production '--config=/etc/our settings'"),
+        ([], "pytest -m preflight --env production"),
+    ],
+)
+def test_what_did_not_run_is_run_again_in_the_same_environment(tmp_path: Path, config: list[str], again: str) -> None:
+    """The command to paste names it and its settings: without them it would rehearse in the sandbox."""
+    environment = {"name": "production", "sandbox": False, "config": config}
+    folder = runs.written(tmp_path, runs.header([runs.entry("INF-001")], environment=environment), [], runs.end())
+    assert build.build(folder).findings[0].remedy.endswith(f"\n    {again}")

@@ -110,7 +110,7 @@ def test_what_did_not_run_is_a_row_with_its_reason(tmp_path: Path) -> None:
     assert row.one("summary").words == (
         "○ not run DOC-007 The runbooks hold no placeholder and no dead link. deselected by -k blocker"
     )
-    assert row.one("pre").text == "pytest -m preflight"
+    assert row.one("pre").text == "pytest -m preflight --env production"
 
 
 def test_a_waiver_says_who_answers_until_when(tmp_path: Path) -> None:
