@@ -164,6 +164,18 @@ def test_a_second_fault_is_told_with_its_page_and_what_follows_is_no_news_for_us
     }
 
 
+def test_where_no_pod_writes_a_log_the_logs_are_what_could_not_be_asked(tmp_path: Path) -> None:
+    """So that the last line can name it."""
+
+    def removed(world: World) -> None:
+        for pod in world.cluster.all("Pod"):
+            world.cluster.remove(pod)
+
+    document = night(tmp_path, removed).document()
+    assert (document["diagnosis"], document["sure"]) == ("nothing-wrong", "likely")
+    assert [(row["what"], row["reason"]) for row in document["unasked"]] == [("the pods' logs", "no_data")]
+
+
 def _silent(world: World) -> None:
     for peer in world.peers.values():
         peer.fault = "hang"
