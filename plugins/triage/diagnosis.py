@@ -33,7 +33,7 @@ def diagnosed(opening: Opening) -> dict[str, Any]:
         "why": why(rule, found.facts),
         "path": _path(branches, row, found),
         "also": [_also(other) for other in others],
-        "actions": runbook.actions(row.diagnosis, runbook.names(opening.environment), do=row.do),
+        "actions": runbook.actions(row.diagnosis, _names(opening, found.facts), do=row.do),
         "runbook": f"runbook/{row.diagnosis}.md",
         "unasked": found.unasked,
         "before": before(opening, branches.checks[row.diagnosis]),
@@ -50,6 +50,13 @@ def why(rule: Rule | None, facts: Facts) -> str:
     said = [*(fact.says for fact in told.values()), *([rule.says] if rule and rule.says else ())]
     missing = [what for question, what in MEASURES.items() if question not in facts]
     return "; ".join([*said, f"not measured: {' and '.join(missing)}"] if missing else said)
+
+
+def _names(opening: Opening, facts: Facts) -> dict[str, str | None]:
+    """What is filled into commands. Where the settings lead to no cluster of this environment's, none is named."""
+    names = runbook.names(opening.environment)
+    led = "cluster" not in facts or facts["cluster"].value != "not_configured"
+    return names if led else names | {"context": None}
 
 
 def _also(row: Row) -> dict[str, str]:

@@ -176,6 +176,16 @@ def test_where_no_pod_writes_a_log_the_logs_are_what_could_not_be_asked(tmp_path
     assert [(row["what"], row["reason"]) for row in document["unasked"]] == [("the pods' logs", "no_data")]
 
 
+def test_no_command_is_for_a_cluster_that_is_not_this_environment_s(tmp_path: Path) -> None:
+    """Where the context leads elsewhere, whoever is on call must say which is meant."""
+    elsewhere = {"servers": ["https://elsewhere.example:6443"]}
+    document = night(tmp_path, lambda world: world.settings.update(kubernetes=elsewhere)).document()
+    commands = [row["command"] for row in document["actions"] if "kubectl" in row["command"]]
+    assert commands
+    assert all("--context {context} " in command for command in commands)
+    assert [row["reason"] for row in document["unasked"]] == ["not_configured"]
+
+
 def _silent(world: World) -> None:
     for peer in world.peers.values():
         peer.fault = "hang"
