@@ -25,6 +25,7 @@ def test_the_logs_hold_no_error(service_logs: ServiceLogs) -> None:
     ]
     if not errors:
         service_logs.told()
+        service_logs.levelled()
     assert errors == []
 
 
