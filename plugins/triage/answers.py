@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from plugins.triage.tree import Fact, Tree
 from reports.wording import plural
 
 if TYPE_CHECKING:
+    from fixtures.logs.digest import Signature
     from fixtures.settings import Environment
     from fixtures.triage.calls import Call, Limits
     from fixtures.triage.log import ErrorLog
@@ -199,7 +201,26 @@ def _kind(rates: ErrorRates, tree: Tree) -> tuple[str, str] | None:
     kind, count = max(sums.items(), key=lambda row: row[1])
     if count < CAUSED * total:
         return "other", "no kind of failure is that of most: " + ", ".join(f"{n:.0f} {k}" for k, n in sums.items() if n)
-    return kind, f"{count:.0f} of {total:.0f} failures are of the kind {kind}"
+    names = sorted(name for name in rates.kinds if rates.kinds[name] and tree.kind(name) == kind)
+    taken = "" if names == [kind] else f": {', '.join(names)}, which the tree takes for that"
+    return kind, f"{count:.0f} of {total:.0f} failures are of the kind {kind}{taken}"
+
+
+_PLACE = re.compile(r"\.[\w$-]+:\d+(?::\d+)*|\bline \d+")
+"""In a file, or the port of a host."""
+_ANOTHER = re.compile(
+    r"(?i)\b(?:redis|valkey|memcached|postgres\w*|mysql|mariadb|mongo\w*|sql|database|kafka|rabbitmq|amqp|nats"
+    r"|elastic\w*|opensearch|s3|smtp|ldap|disk|volume|file ?system)\b"
+)
+_MISTRAL = re.compile(r"(?i)mistral")
+
+
+def _speaks(row: Signature, pattern: re.Pattern[str]) -> str:
+    """The text in which an error speaks of what is asked for; empty where it does not, or speaks of another peer."""
+    texts = (row.text, row.sample)
+    if any(map(_ANOTHER.search, texts)) and not any(map(_MISTRAL.search, texts)):
+        return ""
+    return next((text for text in texts if pattern.search(_PLACE.sub("", text))), "")
 
 
 def _available(log: ErrorLog) -> str:
@@ -217,8 +238,8 @@ def _log(log: ErrorLog, tree: Tree) -> Told:
     found = f"{plural(total, 'error')} of {plural(len(log.errors), 'kind')}" if log.errors else "no error"
     yield "log", "errors" if log.errors else "quiet", f"{found} in {plural(log.lines, 'line')}"
     for question, pattern in tree.said.items():
-        row = next((row for row in log.errors if pattern.search(f"{row.text} {row.sample}")), None)
+        row, text = next(((row, text) for row in log.errors if (text := _speaks(row, pattern))), (None, ""))
         if row is not None:
-            yield question, "yes", f"{row.count} x {row.text} ({row.where})"
+            yield question, "yes", f"{row.count} x {text} ({row.where})"
         elif log.whole:
             yield question, "no", f"no such error in {log.lines} lines"
