@@ -37,6 +37,37 @@ def test_what_the_settings_tell_is_filled_in() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("tier", "line", "expected"),
+    [
+        ("production", "pytest -m triage --env ENVIRONMENT", "pytest -m triage --env eu"),
+        (
+            "production",
+            "pytest -m rollback --env NAME --allow-changes --notify",
+            "pytest -m rollback --env eu --allow-changes --confirm eu --notify",
+        ),
+        (
+            "staging",
+            "pytest -m rollback --env NAME --allow-changes --notify",
+            "pytest -m rollback --env eu --allow-changes --notify",
+        ),
+        ("production", "pytest -m rollout --env staging", "pytest -m rollout --env staging"),
+        (
+            "staging",
+            "pytest -m resilience --env NAME --allow-changes",
+            "pytest -m resilience --env NAME --allow-changes",
+        ),
+    ],
+)
+def test_a_run_is_of_this_environment(tier: str, line: str, expected: str) -> None:
+    """What may change production asks for its name once more."""
+    found = Environment.model_validate({"name": "eu", "tier": tier})
+    assert filled(f"Then:\n\n    {line}\n", found) == f"Then:\n\n    {expected}\n"
+    elsewhere = found.model_copy(update={"config": ("/our own/base.toml",)})
+    named = expected.replace("--env eu", "--env eu '--config=/our own'")
+    assert filled(f"    {line}\n", elsewhere) == f"    {named}\n"
+
+
 def test_what_they_do_not_tell_stays() -> None:
     """A name that is not known is not made up, and an Argo Rollout is no Deployment."""
     assert filled(REMEDY, environment({})) == REMEDY
