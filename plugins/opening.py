@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PREMISES = "premises.json"  # in the run's folder: settings and clock as they were, so that a replay needs nothing else
 WAIVERS = "waivers.toml"
+ELSEWHERE = "Name one on another disk with --run-dir"
 PACKED = ("triage", "rollback", "rollout", "postdeploy")
 """The phases that look at what is deployed, of which an incident pack can be made."""
 
@@ -101,7 +102,8 @@ def opened(config: pytest.Config, catalogue: Catalogue, phase: str | None, redac
         settings = dumped(environment)
         _known(settings, redactor)
         premises = {"clock": clock, "permission": asdict(permission), "intent": asdict(intent), "environment": settings}
-        _keep(folder, premises, waivers_file, redactor)
+        with written(folder):
+            _keep(folder, premises, waivers_file, redactor)
         yield Opening(environment, because, waivers, replay, folder, clock, permission, intent)
 
 
@@ -330,8 +332,22 @@ def _made(folder: Path, *, exist_ok: bool = True) -> Path:
     except FileExistsError:
         raise
     except OSError as error:
-        raise pytest.UsageError(f"{folder}: the run's folder cannot be made: {error.strerror}") from None
+        raise pytest.UsageError(f"{folder}: the run's folder cannot be made: {error.strerror}. {ELSEWHERE}") from None
     return folder
+
+
+@contextlib.contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """What a run cannot begin without is written here. Raises `pytest.UsageError` where that is not possible."""
+    try:
+        yield
+    except OSError as error:
+        raise pytest.UsageError(f"{unwritten(folder, error)}. {ELSEWHERE}") from None
+
+
+def unwritten(folder: Path, error: OSError) -> str:
+    """A clause on a run's folder that takes no more."""
+    return f"{folder}: the run's folder cannot be written: {error.strerror or type(error).__name__}"
 
 
 def _keep(folder: Path, premises: dict[str, Any], waivers: Path, redactor: Redactor) -> None:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ import pytest
 
 from fixtures.observation import CannotObserve, now, read
 from plugins import aftermath, shortfall
+from plugins.opening import unwritten
 from plugins.progress import Progress, progress
-from reports.journal import NAME, End, Header, Journal
+from reports.journal import NAME, End, Header, Journal, Record
 from reports.manifest import NAME as MANIFEST
 from reports.model import Entry, Report, Result
+from reports.verdict import INTERNAL_ERROR
 
 if TYPE_CHECKING:
     from plugins.drilling import Drilling
@@ -57,8 +60,17 @@ class Recording:
         self._phase = phase
         self._looking = looking
         self._answered: Counter[tuple[str, str]] = Counter()
+        self._header = _header(config, opening, phase, self.expected)
+        self._results: list[Result] = []
+        self._not_run: dict[str, str] = {}
+        self._end: End | None = None
+        self._unwritten: OSError | None = None
         self._journal = Journal(opening.folder / NAME, looking.redacted)
-        self._journal.begin(_header(config, opening, phase, self.expected))
+        try:
+            self._journal.begin(self._header)
+        except OSError:
+            self._journal.close()
+            raise
         self._drilling: Drilling | None = None
         self._telling: Telling | None = None
         self._progress: Progress | None = None
@@ -91,7 +103,8 @@ class Recording:
     def result(self, result: Result) -> None:
         """Write one result down, then show it."""
         self._answered[result.id, result.parameter] += 1
-        self._journal.result(result)
+        self._results.append(result)
+        self._keep(partial(self._journal.result, result))
         if self._progress is not None:
             self._progress.answered(result)
 
@@ -107,27 +120,48 @@ class Recording:
             if missing := self._missing(row):
                 why = shortfall.why(row, session, losses.unloadable, losses.deselected)
                 names = ", ".join(name for name in missing if name)
-                self._journal.not_run(
-                    row.id, f"{names}: {why}" if names and len(missing) < len(row.parameters) else why
-                )
-        self._journal.end(
-            End(
-                finished=now(),
-                pytest_status=pytest_status,
-                foreign=foreign,
-                masked={"total": masked.total(), "by_kind": dict(masked)},
-                service=self._service(),
-                notes=(*self._notes(losses), *self._drills(session, pytest_status)),
-                whole=not (losses.workers or losses.stopped),
-                triage=aftermath.before_end(self._opening, self._phase),
-            )
+                message = f"{names}: {why}" if names and len(missing) < len(row.parameters) else why
+                self._not_run[row.id] = message
+                self._keep(partial(self._journal.not_run, row.id, message))
+        self._end = End(
+            finished=now(),
+            pytest_status=pytest_status,
+            foreign=foreign,
+            masked={"total": masked.total(), "by_kind": dict(masked)},
+            service=self._service(),
+            notes=(*self._notes(losses), *self._drills(session, pytest_status)),
+            whole=not (losses.workers or losses.stopped),
+            triage=aftermath.before_end(self._opening, self._phase),
+        )
+        self._keep(partial(self._journal.end, self._end))
+
+    def _keep(self, line: Callable[[], None]) -> None:
+        """Write a line of the journal. Where the disk takes no more, the run goes on without, to tell what it finds."""
+        if self._unwritten is None:
+            try:
+                line()
+            except OSError as error:
+                self._unwritten = error
+                self._journal.close()
+
+    def _remembered(self) -> Record | None:
+        """What the journal would hold, where it could not be written, with that as a doubt; None where it was."""
+        if self._unwritten is None or self._end is None:
+            return None
+        doubt = f"{unwritten(self._opening.folder, self._unwritten)}; run again with --run-dir on another disk"
+        return Record(
+            header=replace(self._header, doubts=(*self._header.doubts, doubt)),
+            results=tuple(self._results),
+            not_run=self._not_run,
+            end=replace(self._end, pytest_status=INTERNAL_ERROR),
+            torn=False,
         )
 
     def published(self, redact: Callable[[Any], Any], allure: Path | None) -> Report:
         """Write every format; what cannot be written is in the headline and in the exit code."""
         from reports import build
 
-        report, _ = build.publish(self._opening.folder, redact, allure)
+        report, _ = build.publish(self._opening.folder, redact, allure, self._remembered())
         if said := aftermath.after(report, self._opening):
             self._config.get_terminal_writer().line(said)
         return report

@@ -66,6 +66,7 @@ class Run:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         from plugins import looking
+        from plugins.opening import joined, opened, written
         from plugins.recording import Losses
         from plugins.redaction import Redactor
 
@@ -75,17 +76,14 @@ class Run:
         self.redactor.from_environment(os.environ)
         self._redact_output()
         if self.worker is not None:
-            from plugins.opening import joined
-
             self.opening = joined(self.worker, self.catalogue, self.redactor)
         else:
-            from plugins.opening import opened
-
             self.opening = self._stack.enter_context(opened(self.config, self.catalogue, self.phase, self.redactor))
         premises = self.opening
-        self.looking = looking.Looking(
-            premises, self.redactor, alone=self.worker is None, hurried=self.phase == "triage"
-        )
+        with written(premises.folder):
+            self.looking = looking.Looking(
+                premises, self.redactor, alone=self.worker is None, hurried=self.phase == "triage"
+            )
         self._heed()
         self.config.pluginmanager.register(self.looking, looking.NAME)
         self.config.pluginmanager.register(looking)
@@ -189,10 +187,12 @@ class Run:
 
     def _record(self, expected: dict[str, Entry]) -> None:
         """Open the journal in the controller, once it is known what must be answered."""
+        from plugins.opening import written
         from plugins.recording import Recording
 
         if self.worker is None and self._recording is None:
-            self._recording = Recording(self.config, self.opening, self.looking, self.phase, expected)
+            with written(self.opening.folder):
+                self._recording = Recording(self.config, self.opening, self.looking, self.phase, expected)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

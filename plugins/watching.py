@@ -18,6 +18,7 @@ from _pytest.runner import runtestprotocol
 
 from fixtures.observation import now
 from plugins import outcomes
+from plugins.opening import unwritten
 from plugins.watch_board import Board, readings
 from reports.model import Reading, Result, Round, worst
 from reports.rounds import NAME as ROUNDS
@@ -37,7 +38,7 @@ def looks(folder: Path) -> list[Path]:
 
 
 def watched(looking: Looking, catalogue: Catalogue, items: Sequence[pytest.Item], tell: Callable[[str], None]) -> str:
-    """Watch, as the run was asked to, and tell of each round. A sentence where it was stopped by hand, else nothing."""
+    """Watch, as the run was asked to, and tell of each round. A sentence where it did not last, else nothing."""
     opening = looking.opening
     board = Board(tell, opening.intent.watch or 0.0, opening.environment.rollout.interval)
     watching = Watching(looking, _blockers(catalogue, opening), board)
@@ -45,6 +46,8 @@ def watched(looking: Looking, catalogue: Catalogue, items: Sequence[pytest.Item]
         watching.rehearse(items)
     except KeyboardInterrupt:
         return f"The watch was stopped by hand after {board.rounds} of {board.planned} looks."
+    except OSError as error:
+        return f"The watch ended after {board.rounds} of {board.planned} looks: {unwritten(opening.folder, error)}."
     return ""
 
 

@@ -26,12 +26,13 @@ CUT_SHORT = "The run was cut short: it was killed, or its machine was, before it
 UNTOLD = "no result of it was recorded before the run was cut short"
 
 
-def build(folder: Path) -> Report:
+def build(folder: Path, record: Record | None = None) -> Report:
     """The report on the run in `folder`, from its journal and evidence. Raises `journal.JournalError`.
 
-    Evidence that is damaged, altered or gone cannot carry a GO: then the headline says so.
+    `record` stands for a journal that could not be written. Evidence that is damaged, altered or gone cannot carry a
+    GO: then the headline says so.
     """
-    record = journal.read(folder / journal.NAME)
+    record = record or journal.read(folder / journal.NAME)
     looks = evidence.files(folder)
     report = _watched(_report(record, looks, _findings(record)), folder)
     return verdict.worsened(report, [*record.header.doubts, *_doubts(report, looks)])
@@ -162,14 +163,18 @@ def ready() -> None:
 
 
 def publish(
-    folder: Path, redact: Callable[[Any], Any] | None = None, allure: Path | None = None
+    folder: Path,
+    redact: Callable[[Any], Any] | None = None,
+    allure: Path | None = None,
+    record: Record | None = None,
 ) -> tuple[Report, list[str]]:
-    """Build the report and write its files, with Allure's results where `allure` names a folder for them.
+    """Build the report and write its files, with Allure's results where `allure` names a folder for them; from `record`
+    where there is no whole journal.
 
     What went wrong on the way is in the report that is returned and in every file that could be written: the
     headline says it, and the exit code is not 0. Raises `JournalError`.
     """
-    report = _redacted(build(folder), redact)
+    report = _redacted(build(folder, record), redact)
     problems = write(report, folder, allure=allure)
     if problems:
         report = verdict.worsened(report, problems)

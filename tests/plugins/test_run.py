@@ -312,6 +312,20 @@ def test_a_report_that_xdist_loses_is_never_go(suite: Suite) -> None:
     assert done.code != 0, done.printed
 
 
+FULL = """
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    for link in Path("/proc/self/fd").iterdir():
+        if link.exists() and link.resolve().name == "journal.jsonl":
+            os.dup2(os.open("/dev/full", os.O_WRONLY), int(link.name))
+"""
+
 WAIVER = """
 [[waiver]]
 check = "INF-002"
@@ -597,6 +611,31 @@ def test_a_report_that_cannot_be_written_is_not_go(suite: Suite) -> None:
     assert done.code != 0
     assert "report.html" in done.report["headline"]
     assert "report.html" in done.printed
+
+
+def test_a_folder_that_cannot_be_begun_is_a_usage_error(suite: Suite) -> None:
+    """In one line: the folder, the cause, and what to do."""
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+    suite.write("conftest.py", limit + (suite.path / "conftest.py").read_text())
+    done = suite.run(*PREFLIGHT)
+    assert done.code == 4, done.printed
+    line = f"{done.folder}: the run's folder cannot be written: File too large. Name one on another disk with --run-dir"
+    assert f"ERROR: {line}" in done.printed.splitlines()
+    assert "Traceback" not in done.printed
+
+
+@pytest.mark.parametrize("world", ["first ok", "first bad x"])
+def test_a_disk_that_fills_up_loses_no_answer(suite: Suite, world: str) -> None:
+    """The board shows them all, and why they are not in the folder; the status is neither a GO's nor a failure's."""
+    suite.write("world.txt", f"{world}\nsecond ok\nthird ok\n")
+    suite.write("full.py", FULL)
+    done = suite.run(*PREFLIGHT, "-p", "full")
+    assert (done.code, done.report["verdict"]) == (3, "NO-GO"), done.printed
+    assert f"{done.folder}: the run's folder cannot be written: No space left on device" in done.report["headline"]
+    assert "not_run" not in done.statuses.values()
+    assert done.statuses["INF-001"] == ("failed" if "bad" in world else "passed")
+    assert "INTERNALERROR" not in done.printed
+    assert "Traceback" not in done.printed
 
 
 def test_a_used_run_dir_is_refused(suite: Suite) -> None:

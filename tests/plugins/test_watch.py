@@ -107,6 +107,24 @@ def test_a_watch_that_is_stopped_by_hand_is_partial(canary: Suite) -> None:
     assert "The watch was stopped by hand after 1 of 121 looks." in report["notes"]
 
 
+def test_a_watch_whose_rounds_cannot_be_written_is_partial(canary: Suite) -> None:
+    """It ends there, and says why; what was found so far stands."""
+    canary.write(
+        "blocked.py",
+        """
+        from pathlib import Path
+
+        def pytest_collection_finish(session):
+            (Path(session.config.option.run_dir) / "rounds.jsonl").mkdir()
+        """,
+    )
+    done = canary.run(*WATCH, "--watch", "1h", "-p", "blocked")
+    assert (done.code, done.report["verdict"]) == (10, "PARTIAL"), done.printed
+    says = f"The watch ended after 0 of 61 looks: {done.folder}: the run's folder cannot be written: Is a directory."
+    assert says in done.report["notes"]
+    assert set(done.statuses.values()) == {"passed"}
+
+
 def test_the_replay_of_a_watch_judges_its_last_look(canary: Suite) -> None:
     """Nothing is waited for, and nothing is looked at."""
     first = canary.run(*WATCH, "--watch", "1s", GOLIVE_ROLLOUT__INTERVAL="1")
