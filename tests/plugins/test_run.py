@@ -95,6 +95,17 @@ def test_each_look_is_made_once_also_under_xdist(suite: Suite) -> None:
     assert done.report["counts"]["passed"] == 4
 
 
+def test_workers_take_no_folder_of_an_option_for_the_root(
+    suite: Suite, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It is not there yet when the run begins, and is when they read the same words."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "run"
+    process, _ = suite.start(*PREFLIGHT, "-n", "2", "--run-dir", str(elsewhere))
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    assert (elsewhere / "report.json").exists()
+
+
 @pytest.mark.parametrize(
     ("extra", "why"),
     [
