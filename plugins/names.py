@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fixtures.permission import production
@@ -32,20 +31,13 @@ def filled(remedy: str, environment: Environment) -> str:
     canary = rollout.canary if rollout.kind == "deployment" else None
     if context := _word(kubernetes.context):
         remedy = _LINE.sub(lambda line: _KUBECTL.sub(lambda _: f"kubectl --context {context} ", line[0]), remedy)
-    remedy = _RUN.sub(lambda run: f"{run[1]}{_named(environment)}{_allowed(environment, run[2] or '')}", remedy)
+    remedy = _RUN.sub(lambda run: f"{run[1]}{environment.options()}{_allowed(environment, run[2] or '')}", remedy)
     if namespace := _word(kubernetes.namespace):
         remedy = _NAMESPACE.sub(lambda _: namespace, remedy)
     for pattern, name in ((_DEPLOYMENT, kubernetes.deployment), (_CANARY, canary)):
         if word := _word(name):
             remedy = pattern.sub(lambda found, word=word: found[1] + word, remedy)  # type: ignore[misc] # bound here
     return remedy
-
-
-def _named(environment: Environment) -> str:
-    """The options that name it, and its settings where they are not the project's own."""
-    folder = Path(environment.config[-1]).parent if environment.config else Path("environments")
-    config = "" if folder == Path("environments") else f" {shlex.quote(f'--config={folder}')}"
-    return f"--env {_word(environment.name)}{config}"
 
 
 def _allowed(environment: Environment, option: str) -> str:

@@ -124,7 +124,7 @@ def names(environment: Environment) -> dict[str, str | None]:
     host, address = _host(provider.base_url)
     return {
         "environment": environment.name,
-        "config": _config(environment),
+        "config": environment.elsewhere,
         "namespace": kubernetes.namespace,
         "deployment": kubernetes.deployment,
         "context": kubernetes.context,
@@ -141,12 +141,6 @@ def names(environment: Environment) -> dict[str, str | None]:
         "prometheus_url": _bare(environment.prometheus.url),
         "key_variable": environment.service.key_variable,
     }
-
-
-def _config(environment: Environment) -> str | None:
-    """The folder of the settings, where it is not the project's own."""
-    folder = Path(environment.config[-1]).parent if environment.config else Path("environments")
-    return None if folder == Path("environments") else str(folder)
 
 
 def _kubeconfig(environment: Environment) -> str | None:
