@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     """,
 )
 def test_the_latest_logs_hold_no_error(error_log: ErrorLog) -> None:
-    """All pods are available, and wrote no error in the last minutes."""
+    """All pods are available and wrote no error of late."""
     assert written(error_log) == []
 
 
