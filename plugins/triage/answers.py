@@ -65,7 +65,10 @@ def answers(folder: Path, environment: Environment, tree: Tree) -> Answers:
             found.facts |= {question: fact for question, fact in facts.items() if question not in found.facts}
     log = values["error_log"]
     if log is not None and not log.logs and not log.unasked:
-        message, remedy = f"{log.of} has no pod that writes a log", "See why: kubectl get pods,events -n NAMESPACE"
+        message, remedy = (
+            f"{log.of} has no pod that writes a log",
+            "See why:\n\n    kubectl get pods,events -n NAMESPACE",
+        )
         found.unasked.append({"what": "the pods' logs", "reason": "no_data", "message": message, "remedy": remedy})
     if log is not None and log.rolled_out:
         found.changed.append({"at": log.rolled_out, "what": f"{log.of}: its last rollout came so far"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from plugins.names import filled
 from plugins.triage import runbook
 from plugins.triage.answers import Answers, answers
 from plugins.triage.before import before
@@ -35,7 +36,7 @@ def diagnosed(opening: Opening) -> dict[str, Any]:
         "also": [_also(other) for other in others],
         "actions": runbook.actions(row.diagnosis, _names(opening, found.facts), do=row.do),
         "runbook": f"runbook/{row.diagnosis}.md",
-        "unasked": found.unasked,
+        "unasked": [row | {"remedy": _remedy(row["remedy"], opening, found.facts)} for row in found.unasked],
         "before": before(opening, branches.checks[row.diagnosis]),
         "drafts": drafts.listed(row.diagnosis),
         "public": runbook.public(row.diagnosis),
@@ -55,8 +56,17 @@ def why(rule: Rule | None, facts: Facts) -> str:
 def _names(opening: Opening, facts: Facts) -> dict[str, str | None]:
     """What is filled into commands. Where the settings lead to no cluster of this environment's, none is named."""
     names = runbook.names(opening.environment)
-    led = "cluster" not in facts or facts["cluster"].value != "not_configured"
-    return names if led else names | {"context": None}
+    return names if _ours(facts) else names | {"context": None}
+
+
+def _remedy(remedy: str, opening: Opening, facts: Facts) -> str:
+    """With this environment's names in, as the findings have it; likewise none where that is no cluster of its own."""
+    return filled(remedy, opening.environment) if _ours(facts) else remedy
+
+
+def _ours(facts: Facts) -> bool:
+    """Whether the cluster that the settings lead to is one of this environment's, as far as it was looked at."""
+    return "cluster" not in facts or facts["cluster"].value != "not_configured"
 
 
 def _also(row: Row) -> dict[str, str]:

@@ -165,7 +165,7 @@ def test_a_second_fault_is_told_with_its_page_and_what_follows_is_no_news_for_us
 
 
 def test_where_no_pod_writes_a_log_the_logs_are_what_could_not_be_asked(tmp_path: Path) -> None:
-    """So that the last line can name it."""
+    """So that the last line can name it, with a command that has the names in."""
 
     def removed(world: World) -> None:
         for pod in world.cluster.all("Pod"):
@@ -174,6 +174,7 @@ def test_where_no_pod_writes_a_log_the_logs_are_what_could_not_be_asked(tmp_path
     document = night(tmp_path, removed).document()
     assert (document["diagnosis"], document["sure"]) == ("nothing-wrong", "likely")
     assert [(row["what"], row["reason"]) for row in document["unasked"]] == [("the pods' logs", "no_data")]
+    assert "kubectl --context sandbox get pods,events -n chat" in document["unasked"][0]["remedy"]
 
 
 def test_no_command_is_for_a_cluster_that_is_not_this_environment_s(tmp_path: Path) -> None:
