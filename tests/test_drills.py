@@ -156,7 +156,8 @@ def test_no_fault_reaches_what_must_not_have_one(
     assert {row["reason"] for row in done.findings("unverified").values()} == {"no_data"}
     assert len(done.findings("unverified")) == len(done.report["findings"]) > 0
     assert (counting.asked, witness.exists()) == ([], False)
-    assert "pytest -m resilience --env staging --allow-changes" in done.printed
+    command = f"pytest -m resilience --env staging --config={config} --allow-changes"
+    assert all(command in row["remedy"] for row in done.findings("unverified").values())
 
 
 @pytest.mark.parametrize("url", ["https://api.mistral.ai", "https://API.MISTRAL.AI.:443/v1", "https://eu.mistral.ai"])
