@@ -13,6 +13,7 @@ import pytest
 from checks.triage.errors import excess
 from fixtures.alerts import Alerts
 from fixtures.canary.alerts import fired
+from fixtures.canary.pods import CanaryPods
 from fixtures.canary.share import CanaryTraffic, traffic
 from fixtures.canary.side import Side
 from fixtures.canary.target import Canary
@@ -111,7 +112,8 @@ def compared(asking: tuple[Prometheus, Environment]) -> CanaryTraffic:
         Side(f"Deployment chat/{track}", "chat", "chat", "", 1, "", {}, {"track": track}, "1")
         for track in ("canary", "stable")
     )
-    return traffic(*asking, Canary("deployment", 10, 600.0, canary, stable))
+    pods = CanaryPods(canary.where, 1, (), (), (), (), (), "2020-01-01T00:00:00Z")
+    return traffic(*asking, Canary("deployment", 10, 600.0, canary, stable), pods)
 
 
 def _outage(back: float) -> float:
