@@ -16,7 +16,7 @@ import pytest
 from fixtures.observation import CannotObserve
 from fixtures.prometheus import Prometheus
 from fixtures.settings import Environment
-from fixtures.traffic import Counts, counted, moment
+from fixtures.traffic import Counts, counted, now
 from tests.real.prometheus import PartMissing, PrometheusServer, program
 
 pytestmark = pytest.mark.real
@@ -220,7 +220,7 @@ def test_a_window_in_the_past_is_counted_as_it_was(server: PrometheusServer, exp
     """Requests that came since then are not in it, and it can be asked about for as long as it is kept."""
     seen(server, exposed, "past", fine=40)
     prometheus, environment = asking(server)
-    then = moment(prometheus)
+    then = now(prometheus)
     seen(server, exposed, "past", fine=400)
     until = then + WINDOW
     while time.time() < until:
@@ -243,7 +243,7 @@ def test_a_window_before_prometheus_was_there_is_told_as_that(server: Prometheus
 def test_a_course_of_values_is_read(server: PrometheusServer, exposed: Exposed) -> None:
     """For charts: a point a step, by label, and none where there was no sample."""
     prometheus, _ = asking(server)
-    until = moment(prometheus)
+    until = now(prometheus)
     (course,) = prometheus.query_range('mistral_requests_total{case="course",status="200"}', until - 3, until, 1.0)
     assert course.labels["status"] == "200"
     assert [value for _, value in course.points] == [7.0] * 4
