@@ -30,8 +30,9 @@ def test_requests_are_answered_well_and_in_time(service_traffic: Counts, environ
 
 def _outside(counts: Counts, bounds: Traffic) -> list[Offender]:
     rate, p99 = counts.error_rate, counts.quantile(0.99)
-    whose = "of the new pods" if counts.labels else "of all pods, old ones too"
-    where = f"{counts.requests:.0f} requests {whose} in {counts.window:g} s"
+    whose = "to the new pods" if counts.labels else "to all pods"
+    since = "" if counts.window >= bounds.window else " since the last of the new ones was started"
+    where = f"{counts.requests:.0f} requests {whose} in {counts.window:.0f} s{since}"
     rows = [
         (
             rate is not None and rate > bounds.max_error_rate,

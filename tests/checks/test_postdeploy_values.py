@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,13 +14,13 @@ from checks.postdeploy.restarts import test_no_container_has_restarted as restar
 from checks.postdeploy.traffic import test_requests_are_answered_well_and_in_time as traffic
 from fixtures.observation import CannotObserve
 from fixtures.observations.metrics import ScrapeTargets, Target
-from fixtures.observations.traffic import instances
+from fixtures.observations.traffic import alone, instances
 from fixtures.settings import Environment, Traffic
 from fixtures.traffic import Counts, Histogram
 from fixtures.workload import Pod, PodContainer, Pods, ReplicaSet, ReplicaSets
 
 OF = "Deployment chat/chat"
-BOUNDS = Environment(name="x", tier="staging", traffic=Traffic(max_error_rate=0.05, max_p99=10.0))
+BOUNDS = Environment(name="x", tier="staging", traffic=Traffic(window=300.0, max_error_rate=0.05, max_p99=10.0))
 
 
 def counts(requests: float = 1000.0, errors: float = 0.0, **latency: Any) -> Counts:
@@ -133,11 +134,32 @@ def test_the_new_pods_are_counted_alone_where_they_can_be_told(found: list[Targe
     assert accepted == [one.instance for one in found[:known]]
 
 
-def test_whose_requests_were_counted_is_said() -> None:
-    """Those of the new pods, or of all."""
-    for labels, said in (({"instance": "=~x"}, "requests of the new pods"), ({}, "of all pods, old ones too")):
-        with pytest.raises(AssertionError, match=said):
-            traffic(replace(counts(errors=900.0), labels=labels), BOUNDS)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labels": {"instance": "=~x"}}, "requests to the new pods in 300 s'"),
+        ({}, "requests to all pods in 300 s'"),
+        ({"window": 40.25}, "requests to all pods in 40 s since the last of the new ones was started'"),
+    ],
+)
+def test_whose_requests_were_counted_is_said(changes: dict[str, Any], said: str) -> None:
+    """Those to the new pods, or to all: then since the new ones are there."""
+    with pytest.raises(AssertionError, match=said):
+        traffic(replace(counts(errors=900.0), **changes), BOUNDS)
+
+
+def started(*written: str) -> list[Pod]:
+    return [replace(NEW[0], name=f"chat-2-{at}", started=text) for at, text in enumerate(written)]
+
+
+def test_counted_together_they_are_alone_since_the_last_of_them_began() -> None:
+    """Before, an old one may have answered; what nobody tells, or is to come, is no beginning."""
+    at = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+    assert alone(started("2026-11-22T11:00:00Z", "2026-11-22T11:59:30Z"), at) == 30.0
+    for wrong in (["2026-11-22T11:00:00Z", ""], ["yesterday"], ["2026-11-22T12:00:00Z"], ["2026-11-22T12:00:05Z"]):
+        with pytest.raises(CannotObserve) as caught:
+            alone(started(*wrong), at)
+        assert caught.value.reason == "no_data"
 
 
 @pytest.mark.parametrize(
