@@ -127,6 +127,8 @@ class Tree:
 
 
 _ORDER = get_args(Sure)
+_CASE = "(?-i:(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z]))"
+"""Where a word begins, or ends, by a change of case."""
 
 
 def _once(rows: Iterable[Row]) -> list[Row]:
@@ -165,13 +167,26 @@ def _read(document: dict[str, Any]) -> Tree:
         rows=tuple(rows),
         rules=tuple(rules),
         respond={level: str(document["respond"][level]) for level in LEVELS},
-        kinds=_patterns(document["kinds"]),
-        said=_patterns(document["said"]),
+        kinds={name: _kind(name, row) for name, row in document["kinds"].items()},
+        said={name: _pattern(f"[said] {name}", text) for name, text in document["said"].items()},
     )
 
 
-def _patterns(table: Mapping[str, str]) -> dict[str, re.Pattern[str]]:
-    return {name: re.compile(text, re.IGNORECASE) for name, text in table.items()}
+def _kind(name: str, row: Mapping[str, Any]) -> re.Pattern[str]:
+    """What finds one of its words, or one of its statuses, in what a service calls a failure."""
+    where = f"[kinds.{name}]"
+    if not row.get("words") or (odd := row.keys() - {"words", "statuses"}):
+        raise TreeError(where, f"the key {min(odd)}" if row.get("words") else "no words", "words, and perhaps statuses")
+    words = "|".join(row["words"]).replace("_", "[_. -]?")
+    statuses = rf"|(?<![\d.])(?:{row['statuses']})(?!\d)" if "statuses" in row else ""
+    return _pattern(where, rf"(?:(?<![a-z])|{_CASE})(?:{words})(?:(?![a-z])|{_CASE}){statuses}")
+
+
+def _pattern(where: str, text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise TreeError(where, f"what is no regular expression ({error})", "one") from None
 
 
 def _row(number: int, row: dict[str, Any], diagnoses: Mapping[str, Any], groups: Mapping[str, list[str]]) -> Row:

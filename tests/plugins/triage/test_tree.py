@@ -314,6 +314,10 @@ BROKEN = {
     "key": ('when = { mistral = "never" }', 'when = { mistral = "never" }\nweight = 3', "found the key weight"),
     "empty": ('when = { mistral = "never" }', "when = {}", "found an empty condition"),
     "questions": ('pods = "Are', 'pots = "Are', "[questions]: found others than those that are asked: pods, pots"),
+    "words": ('words = ["rate", ', 'names = ["rate", ', "[kinds.rate]: found no words, expected words, and perhaps"),
+    "statuses": ('statuses = "429"', 'status = "429"', "[kinds.rate]: found the key status, expected words"),
+    "expression": ('statuses = "429"', 'statuses = "(429"', "[kinds.rate]: found what is no regular expression"),
+    "said": ("said-rate = '", "said-rate = '(", "[said] said-rate: found what is no regular expression"),
     "toml": ("[[row]]", "[[row]", "the file: found what cannot be read"),
 }
 
