@@ -13,6 +13,7 @@ it are kwok's: pods become ready and run nothing; their logs are the files that 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import sys
@@ -20,7 +21,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -142,6 +143,38 @@ class ControlPlane:
                 raise RolloutError(f"{namespace}/{deployment} after {deadline:g} s: {lacks}")
             time.sleep(0.05)
         return found
+
+    def audited(self) -> list[dict[str, Any]]:
+        """The requests that the API server has noted so far; the one it is just writing is left out."""
+        assert self.audit_log is not None, "ask for it: audit=True"
+        lines = self.audit_log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def allows(self, namespace: str, rules: Iterable[Manifest], *, user: str, groups: Sequence[str] = ()) -> bool:
+        """Whether the API server lets them do all that the rules of a Role say."""
+        for rule in rules:
+            for group, resource, verb in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"]):
+                about = {"namespace": namespace, "group": group, "resource": resource, "verb": verb}
+                about["name"] = next(iter(rule.get("resourceNames", [""])))
+                review = {
+                    "apiVersion": "authorization.k8s.io/v1",
+                    "kind": "SubjectAccessReview",
+                    "spec": {"user": user, "groups": list(groups), "resourceAttributes": about},
+                }
+                found = self.admin.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+                if not found["status"]["allowed"]:
+                    return False
+        return True
+
+    def wait_for_rights(
+        self, namespace: str, rules: Sequence[Manifest], *, user: str, groups: Sequence[str] = ()
+    ) -> None:
+        """Return once these rights count, which takes a moment after a RoleBinding. Raises TimeoutError after 30 s."""
+        end = time.monotonic() + 30
+        while not self.allows(namespace, rules, user=user, groups=groups):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{user} still has not all of these rights in {namespace}: {rules}")
+            time.sleep(0.01)
 
     def serve_logs(self, logs: Sequence[PodLog]) -> None:
         """Serve these logs in place of those before; the node's server starts again, the pods stay."""

@@ -28,7 +28,7 @@ Target = tuple[str, Mapping[str, str]]
 """An address, and the labels of its series."""
 ELSEWHERE = "counted_elsewhere"
 """A label of a target whose metrics another one has already: it is scraped, and up or down, and nothing is kept."""
-READY_WITHIN = 20.0
+READY_WITHIN = 60.0
 """Seconds to start, and again to scrape every target and evaluate every rule once."""
 
 
@@ -184,7 +184,11 @@ class PrometheusServer:
     def _seen_all(self) -> bool:
         rules = [rule for group in self.api("rules")["groups"] for rule in group["rules"]]
         targets = self.api("targets", state="active")["activeTargets"]
-        return self._found_all() and all(row["health"] != "unknown" for row in (*rules, *targets))
+        if not self._found_all() or any(row["health"] == "unknown" for row in (*rules, *targets)):
+            return False
+        # How a target is comes to be told before the samples of its scrape can be asked for.
+        scraped = [row["metric"] for row in self.api("query", query="up")["result"]]
+        return all({"__name__": "up", **row["labels"]} in scraped for row in targets)
 
     def _found_all(self) -> bool:
         """Whether what it scrapes is what it was told last, and not what it was told before."""

@@ -135,6 +135,8 @@ def test_a_missing_right_is_told_and_the_remedy_gives_it(plane: ControlPlane, cl
     admin = {**os.environ, "KUBECONFIG": str(plane.kubeconfig("admin"))}
     done = subprocess.run(commands, shell=True, env=admin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    right = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]}
+    plane.wait_for_rights("rights", [right], user="reader")
     assert BODIES["workload"](*made).name == "chat"
     assert "may not list replicasets.apps" in cannot(lambda: seen(made)).message
 

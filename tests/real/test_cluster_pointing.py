@@ -95,8 +95,7 @@ class Deployed:
 
     def patches(self) -> list[str]:
         """Who asked for a change of it, by the API server's own log."""
-        assert self.plane.audit_log is not None
-        rows = [json.loads(line) for line in self.plane.audit_log.read_text().splitlines()]
+        rows = self.plane.audited()
         changes = [row for row in rows if row["requestURI"].partition("?")[0] == self.path and row["verb"] != "get"]
         return [row["user"]["username"] for row in changes if row["verb"] != "watch"]
 

@@ -89,7 +89,7 @@ def status_of(plane: ControlPlane, user: str, path: str) -> int:
     return 200
 
 
-def eventually(claim: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(claim: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Whether the claim comes true in time; RBAC and the end of processes take a moment."""
     end = time.monotonic() + seconds
     while not (holds := claim()) and time.monotonic() < end:
@@ -144,7 +144,7 @@ def test_a_rollout_that_cannot_complete_says_what_it_lacks(plane: ControlPlane) 
     """A Deployment whose pods are not available long enough ends in an error with the count."""
     plane.apply([deployment("never-available", minReadySeconds=60)])
     with pytest.raises(RolloutError, match="0 of 2 pods are available"):
-        plane.wait_for_rollout("default", "never-available", deadline=2)
+        plane.wait_for_rollout("default", "never-available", deadline=10)
 
 
 @pytest.mark.real
@@ -210,15 +210,12 @@ def test_a_kubeconfig_is_of_its_user_context_and_namespace(plane: ControlPlane) 
 @pytest.mark.real
 def test_the_audit_log_holds_who_asked_for_what(plane: ControlPlane) -> None:
     """A refused request is a line with user, verb, resource and status."""
-    assert plane.audit_log is not None
-    audit_log = plane.audit_log
     status_of(plane, "on-call", "/api/v1/namespaces/default/configmaps")
 
     def seen() -> bool:
-        events = [json.loads(line) for line in audit_log.read_text().splitlines(keepends=True) if line.endswith("\n")]
         return ("on-call", "list", "configmaps", 403) in [
             (event["user"]["username"], event["verb"], event["objectRef"]["resource"], event["responseStatus"]["code"])
-            for event in events
+            for event in plane.audited()
             if "objectRef" in event and "responseStatus" in event
         ]
 

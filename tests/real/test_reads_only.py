@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,13 +42,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def noted(world: World, user: str, *arguments: str, folder: Path) -> tuple[Verified, Asked]:
     """Run the suite, and return what it asked the API server for meanwhile, as this user."""
-    log = world.plane.audit_log
-    assert log is not None
-    before = log.stat().st_size
+    before = len(world.plane.audited())
     done = run(*arguments, f"--config={world.config}", folder=folder)
-    with log.open() as lines:
-        lines.seek(before)
-        events = [json.loads(line) for line in lines]
+    events = world.plane.audited()[before:]
     return done, Counter(_named(event) for event in events if event["user"]["username"] == user)
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.real
 
 WINDOW = 8.0
 """Seconds: many scrapes."""
-SCRAPES = 0.2
+SCRAPES = 0.4
 BEYOND = 3600.0
 """Seconds: longer than Prometheus has been running."""
 

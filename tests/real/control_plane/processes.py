@@ -106,9 +106,18 @@ class ProcessGroup:
                 process.end()
 
 
+_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on; ask right before it is used, since it is not reserved."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port of loopback that nobody listens on, and that was given to nobody else in this process.
+
+    Ask right before it is used, since it is not reserved.
+    """
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port: int = listener.getsockname()[1]
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port

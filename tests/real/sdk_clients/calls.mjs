@@ -11,7 +11,7 @@ const { Mistral } = await import(pathToFileURL(require.resolve("@mistralai/mistr
 const { version } = require("@mistralai/mistralai/package.json");
 
 const MODEL = "mistral-small-2603";
-const BACKOFF = { initialInterval: 50, maxInterval: 100, exponent: 1.5, maxElapsedTime: 600 };
+const BACKOFF = { initialInterval: 50, maxInterval: 100, exponent: 1.5, maxElapsedTime: 3000 };
 const RETRIES = { strategy: "backoff", backoff: BACKOFF, retryConnectionErrors: true };
 const AT_ONCE = 8;
 

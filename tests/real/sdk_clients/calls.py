@@ -30,7 +30,7 @@ PACKAGE = importlib.import_module("mistralai" if VERSION.startswith("1.") else "
 UTILS = importlib.import_module(f"{PACKAGE.__name__}.utils")
 
 MODEL = "mistral-small-2603"
-RETRIES = UTILS.RetryConfig("backoff", UTILS.BackoffStrategy(50, 100, 1.5, 600), True)
+RETRIES = UTILS.RetryConfig("backoff", UTILS.BackoffStrategy(50, 100, 1.5, 3000), True)
 AT_ONCE = 8
 
 
