@@ -129,7 +129,7 @@ def confine(scene: Scene, stack: ExitStack, network: Network) -> None:
     service = Confined(None, scene.variables(mistral, {"REQUEST_DEADLINE_MS": "2000"}), scene.folder / "confined")
     service.network, service.host = network, network.inside
     scene.joined("confined", stack.enter_context(service), stack)
-    scene.aim()
+    scene.aim("confined")
 
 
 def _prometheus_stopped(scene: Scene, stack: ExitStack) -> Sections:

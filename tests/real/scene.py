@@ -120,11 +120,16 @@ class Scene:
         self.services[name] = service
         stack.enter_context(ContainerLog(service.log, self._log(name)))
 
-    def aim(self) -> None:
-        """Let Prometheus scrape the services that there are now, and wait until it has done so once."""
+    def aim(self, *names: str) -> None:
+        """Let Prometheus scrape the services that there are now, and wait until it has read those of these names.
+
+        A busy machine may miss the first scrape, and what was counted before the first that is read is nobody's.
+        """
         self.prometheus.aim(
             {name: [(service.url.removeprefix("http://"), {})] for name, service in self.services.items()}
         )
+        for name in names:
+            self.prometheus.wait_for(f'up{{job="{name}"}} == 1')
 
     def counted(self, *names: str) -> None:
         """Wait until Prometheus has counted the messages of these services, and that twice: an increase takes two."""
@@ -155,7 +160,7 @@ class Scene:
                 self.joined(name, service, self._stack)
         self.plane.apply(objects())
         self.prometheus = self._stack.enter_context(PrometheusServer(self.folder / "prometheus", {}, interval=0.5))
-        self.aim()
+        self.aim(*self.services)
         self._befall()
         for name in KINDS:
             self.plane.wait_for_rollout(name, "chat", deadline=60)
