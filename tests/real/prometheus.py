@@ -183,16 +183,22 @@ class PrometheusServer:
 
     def _seen_all(self) -> bool:
         rules = [rule for group in self.api("rules")["groups"] for rule in group["rules"]]
-        targets = self.api("targets", state="active")["activeTargets"]
-        if not self._found_all() or any(row["health"] == "unknown" for row in (*rules, *targets)):
+        targets = self._active()
+        if not self._wanted(targets) or any(row["health"] == "unknown" for row in (*rules, *targets)):
             return False
         # How a target is comes to be told before the samples of its scrape can be asked for.
         scraped = [row["metric"] for row in self.api("query", query="up")["result"]]
         return all({"__name__": "up", **row["labels"]} in scraped for row in targets)
 
     def _found_all(self) -> bool:
+        return self._wanted(self._active())
+
+    def _active(self) -> list[dict[str, Any]]:
+        return list(self.api("targets", state="active")["activeTargets"])
+
+    def _wanted(self, targets: Sequence[Mapping[str, Any]]) -> bool:
         """Whether what it scrapes is what it was told last, and not what it was told before."""
         wanted = [(job, address, dict(labels)) for job, rows in self._targets.items() for address, labels in rows]
-        active = [dict(row["labels"]) for row in self.api("targets", state="active")["activeTargets"]]
+        active = [dict(row["labels"]) for row in targets]
         found = [(labels.pop("job"), labels.pop("instance"), labels) for labels in active]
         return len(found) == len(wanted) and all(row in found for row in wanted)
