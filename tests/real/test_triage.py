@@ -28,7 +28,6 @@ pytestmark = pytest.mark.real
 
 Meet = Callable[[Incident], Seen]
 BY_NAME = {incident.name: incident for incident in INCIDENTS}
-TRIES = 3
 EACH = pytest.mark.parametrize("incident", INCIDENTS, ids=list(BY_NAME))
 
 
@@ -40,16 +39,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def meet(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Meet:
-    """What triage makes of an incident, which is brought about once; again where a busy machine was in the way."""
-
-    def made(incident: Incident) -> diagnoses.Seen:
-        for _ in range(TRIES):
-            found = diagnoses.seen(incident, scene, tmp_path_factory.mktemp("run"))
-            if found.verdict == (incident.diagnosis, incident.sure):
-                break
-        return found
-
-    return functools.cache(made)
+    """What triage makes of an incident, which is brought about once."""
+    return functools.cache(lambda incident: diagnoses.seen(incident, scene, tmp_path_factory.mktemp("run")))
 
 
 def test_every_diagnosis_is_of_some_real_fault() -> None:
