@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,12 +53,14 @@ class Looking:
             self._settling.join(max(0.0, HURRIED - spent) if self._hurried else SECRETS_DEADLINE)
         return self.redactor.tree(tree)
 
-    def stopped(self) -> None:
-        """Nothing more is changed; in which state that is left which has begun, is waited for."""
+    def stopped(self, hurried: Callable[[], bool]) -> None:
+        """Nothing more is changed; in which state that is left which has begun, is waited for, but when `hurried`."""
         self.changes.stop()
         if self.changes.begun:
-            names = {look.name for look in OBSERVATIONS.values() if "changes" in look.inputs}
-            self.observer.settled(names, within=ENDING)
+            changing = {look.name for look in OBSERVATIONS.values() if "changes" in look.inputs}
+            until = time.monotonic() + ENDING
+            while changing.intersection(self.observer.waiting()) and not hurried() and time.monotonic() < until:
+                time.sleep(0.05)
 
     def settle(self, request: pytest.FixtureRequest) -> None:
         """Resolve every configured secret, so that it can be masked wherever it turns up."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 import sys
-import threading
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import replace
@@ -19,6 +17,7 @@ import pytest
 from plugins import outcomes
 from plugins.catalogue import Catalogue, entry
 from plugins.names import filled
+from plugins.stopping import Stopping, has_line
 from reports.model import Entry, Report, Result
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class Run:
         self._stack = contextlib.ExitStack()
         self._accounted = 0  # pytest's failed reports that are a check's own
         self._masked: Counter[str] = Counter()
-        self._ending = False
+        self._stopping = Stopping()
         self._allure: str | None = config.option.alluredir
         if phase not in (None, "preflight"):  # drills are timed, and fewer collections are longer ones
             gc.set_threshold(50_000)  # nearly all that a short run makes stays to its end: with 700 a tenth goes there
@@ -84,28 +83,13 @@ class Run:
             self.looking = looking.Looking(
                 premises, self.redactor, alone=self.worker is None, hurried=self.phase == "triage"
             )
-        self._heed()
+        self._stopping.heed(self.looking.changes.stop, until=self._stack)
         self.config.pluginmanager.register(self.looking, looking.NAME)
         self.config.pluginmanager.register(looking)
         if self.phase:
             self._record(self.catalogue.phase(self.phase))
         if self.quiet and (nodes := self.config.pluginmanager.get_plugin("terminaldistreporter")):
             self.config.pluginmanager.unregister(nodes)  # xdist's own progress, which ours stands for
-
-    def _heed(self) -> None:
-        """SIGTERM, by which a CI system cancels a job, stops the run as Ctrl-C does."""
-        if threading.current_thread() is not threading.main_thread():
-            return  # where no handler can be set, none is needed: signals are the main thread's
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.getsignal(number)
-            if before is not signal.SIG_IGN:  # a background job ignores Ctrl-C until it is told
-                signal.signal(number, self._stop)
-                self._stack.callback(signal.signal, number, before or signal.SIG_DFL)
-
-    def _stop(self, *_: object) -> None:
-        self.looking.changes.stop()  # here, not where the exception arrives: a look may be about to change something
-        if not self._ending:
-            raise KeyboardInterrupt
 
     def _redact_output(self) -> None:
         """All that is printed passes the redactor: what pytest writes, and with `-s` what anybody prints."""
@@ -202,6 +186,7 @@ class Run:
         from plugins.watching import watched
 
         self.losses.stopped = watched(self.looking, self.catalogue, session.items, self._tell)
+        self._stopping.heard()
 
     def _tell(self, lines: str) -> None:
         if self._recording is not None:
@@ -294,12 +279,12 @@ class Run:
     # The end
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_keyboard_interrupt(self) -> None:
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Wait a moment for what is being changed, while its clients are there; a second Ctrl-C ends the wait."""
+        self._stopping.hold()  # what comes now takes no time, and must not be torn
+        excinfo.traceback = excinfo.traceback.filter(has_line)
         if hasattr(self, "looking"):
-            with contextlib.suppress(KeyboardInterrupt):
-                self.looking.stopped()
-        self._ending = True  # what comes now takes no time, and must not be torn
+            self.looking.stopped(self._stopping.again)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -309,7 +294,7 @@ class Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        self._ending = True
+        self._stopping.hold()
         masked = self.redactor.ledger["by_kind"]
         if self.worker is not None:
             self.config.workeroutput["golive_masked"] = dict(masked)  # type: ignore[attr-defined] # xdist's
@@ -337,8 +322,15 @@ class Run:
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             writer.line("No incident pack was made: the run was stopped.")
             return report
-        self._ending = False  # a pack takes its time; Ctrl-C leaves it out
-        return packed(report, self.opening, self.redactor, writer.line, writer.fullwidth)
+        self._stopping.release()  # a pack takes its time; Ctrl-C leaves it out
+        try:
+            return packed(report, self.opening, self.redactor, writer.line, writer.fullwidth)
+        except KeyboardInterrupt:
+            self._stopping.hold()
+            writer.line("The incident pack was not made: it was stopped.")
+            return report
+        finally:
+            self._stopping.hold()
 
     def _pytest_status(self, exitstatus: int) -> int:
         """pytest's own status. A file that could not be loaded is an interruption, however pytest counts it."""

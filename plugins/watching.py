@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from fixtures.observation import now
+from fixtures.observation import BREATH, now
 from plugins import outcomes
 from plugins.opening import unwritten
 from plugins.watch_board import Board, readings
@@ -74,7 +74,8 @@ class Watching:
             if found.failed or number >= self._board.planned:
                 return
             due = began + min(number * self._board.interval, self._board.seconds)
-            time.sleep(max(0.0, due - time.monotonic()))
+            while (left := due - time.monotonic()) > 0:
+                time.sleep(min(BREATH, left))
             self._looking.observer.again(self._looking.opening.folder / FOLDER / f"{number:04}")
             number += 1
 

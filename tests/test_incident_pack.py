@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import pytest
 from fixtures.sandbox.world import World, started
 from reports.__main__ import main as command
 from reports.bundle.archive import NAME
+from tests import foreground
 from tests.environments import environments
 from tests.test_planted_secrets import canary, traces
 from tests.warm import run
@@ -152,6 +155,30 @@ def test_peers_that_hang_cost_the_pack_its_deadline_and_no_more(tmp_path: Path) 
     found = packed(tmp_path, "triage", hang)
     assert "timeout" in found.missing.values()
     assert "run/report.json" in found.members, found.printed
+
+
+def test_ctrl_c_ends_the_pack_and_not_the_run(tmp_path: Path) -> None:
+    """Whoever does not want to wait has the answers already: the verdict stays what it was, however often it comes."""
+    world = World()
+    world.peers["prometheus"].fault = "hang"
+    world.settings["bundle"] = {"deadline": 100.0}
+    with started(world, tmp_path / "world") as running:
+        config = environments(tmp_path / "config", running.settings)
+        folder = tmp_path / "night"
+        options = ["-m", "triage", "--env", "bench", f"--config={config}", f"--run-dir={folder}", "--bundle"]
+        process = foreground.started(options)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "making the incident pack" in line:
+                break
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        printed, _ = process.communicate(timeout=60)
+    report = json.loads((folder / "report.json").read_text())
+    assert process.returncode == report["exit_code"]
+    assert printed.rstrip().splitlines()[-1] == "The incident pack was not made: it was stopped."
+    assert not [file for file in folder.iterdir() if NAME in file.name]
 
 
 def test_a_right_that_is_lacking_is_named_and_costs_only_what_it_is_for(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import textwrap
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests import warm
+from tests import foreground, warm
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -139,11 +138,6 @@ class Outcome:
         return next(finding for finding in self.report["findings"] if finding["id"] == id_)
 
 
-def _interruptible() -> None:
-    """A shell's background job ignores Ctrl-C, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @dataclass
 class Suite:
     """A checklist in a folder."""
@@ -175,17 +169,7 @@ class Suite:
     def start(self, *arguments: str, **variables: str) -> tuple[subprocess.Popen[str], Path]:
         """In a new process, which may be sent signals."""
         command, folder = self._command(*arguments)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *command],
-            cwd=self.path,
-            env=self.variables | variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            preexec_fn=_interruptible,
-        )
+        process = foreground.started(command, variables=self.variables | variables, folder=self.path)
         return process, folder
 
     def run(self, *arguments: str, **variables: str) -> Outcome:

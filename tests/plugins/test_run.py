@@ -516,14 +516,15 @@ def test_a_run_that_is_stopped_says_what_it_has_changed(suite: Suite, number: si
     assert json.loads((folder / "observations" / "first.json").read_text())["seen"] is True
 
 
-def test_a_second_signal_ends_the_wait_and_tears_nothing(suite: Suite) -> None:
-    """What hangs is told as begun; there is a report, and no traceback."""
+@pytest.mark.parametrize("apart", [0, 0.2])
+def test_a_second_signal_ends_the_wait_and_tears_nothing(suite: Suite, apart: float) -> None:
+    """What hangs is told as begun; there is a report, and no traceback, also where they come at once."""
     _changing(suite, "__import__('time').sleep(50)")
     process, folder = suite.start(*PREFLIGHT, "-q")
     _wait_for(folder / "changes.jsonl", "begun", after="")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
-        time.sleep(0.2)
+        time.sleep(apart)
     printed, _ = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in printed) == (2, False), printed
     (note,) = json.loads((folder / "report.json").read_text())["notes"]
