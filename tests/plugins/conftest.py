@@ -64,6 +64,8 @@ from pathlib import Path
 from fixtures.observation import CannotObserve, looked_at, observation
 from plugins.catalogue import Offender
 
+DEADLINE = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Thing:
@@ -92,19 +94,19 @@ def _seen(name: str) -> Thing:
     raise CannotObserve("no_data", f"{name}: not in world.txt", remedy="Add it.")
 
 
-@observation(deadline=1)
+@observation(deadline=DEADLINE)
 def first() -> Thing:
     """The first thing."""
     return _seen("first")
 
 
-@observation(deadline=1)
+@observation(deadline=DEADLINE)
 def second(first) -> Thing:
     """The second thing, which stands on the first."""
     return _seen("second")
 
 
-@observation(deadline=1)
+@observation(deadline=DEADLINE)
 def third() -> Thing:
     """The third thing."""
     return _seen("third")
@@ -148,8 +150,9 @@ class Suite:
     def write(self, name: str, text: str) -> Path:
         file = self.path / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text))
-        return file
+        new = file.with_name(f"{file.name}.new")  # in one step: a run may be reading it
+        new.write_text(textwrap.dedent(text))
+        return new.replace(file)
 
     @property
     def variables(self) -> dict[str, str]:

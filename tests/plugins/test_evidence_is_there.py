@@ -20,6 +20,7 @@ def test_a_check_waits_for_all_that_it_names(suite: Suite) -> None:
     suite.write("checks/infra/probes.py", BOTH)
     (suite.path / "checks" / "secrets" / "advice.py").unlink()
     suite.catalogue()
+    suite.write("looks.py", (suite.path / "looks.py").read_text().replace("DEADLINE = 20", "DEADLINE = 1"))
     suite.write("world.txt", "first denied\nthird hang\n")
     run = suite.run("-m", "preflight", "--env", "staging")
     assert (run.code, run.finding("INF-001")["reason"]) == (10, "denied"), run.printed

@@ -44,8 +44,15 @@ def _sent(number: signal.Signals = signal.SIGINT) -> bool:
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exception may follow the other."""
+    """An exception may follow the other; none comes by itself."""
     monkeypatch.setattr(stopping, "AGAIN", 0.0)
+    monkeypatch.setattr(signal, "setitimer", lambda *_: None)
+
+
+@pytest.fixture
+def much_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception follows the other no sooner than in a minute."""
+    monkeypatch.setattr(stopping, "AGAIN", 60.0)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -56,6 +63,7 @@ def test_each_signal_stops_and_is_raised(heeded: Stopping, stops: list[int]) -> 
     assert len(stops) == 2
 
 
+@pytest.mark.usefixtures("much_later")
 def test_signals_at_once_are_raised_once(heeded: Stopping, stops: list[int]) -> None:
     assert [_sent(), _sent(signal.SIGTERM), _sent()] == [True, False, False]
     assert (heeded.again(), len(stops)) == (True, 3)
@@ -76,8 +84,10 @@ def test_an_exception_that_is_lost_comes_again(
     assert (watcher(), heeded.again(), len(stops)) == (None, False, 1)
 
 
+@pytest.mark.usefixtures("much_later")
 def test_what_has_arrived_does_not_come_again(heeded: Stopping) -> None:
     assert _sent()
+    assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
     heeded.heard()
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 

@@ -98,7 +98,8 @@ def test_what_goes_wrong_meanwhile_is_found(canary: Suite) -> None:
 def test_a_watch_that_is_stopped_by_hand_is_partial(canary: Suite) -> None:
     """Its findings so far are there, and they are no GO: the window was not over."""
     process, folder = canary.start(*WATCH, "--watch", "1h", GOLIVE_ROLLOUT__INTERVAL="30")
-    _wait_for(folder / "rounds.jsonl")
+    assert process.stdout is not None
+    assert any("look 1 of 121" in line for line in process.stdout)
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
     report = json.loads((folder / "report.json").read_text())

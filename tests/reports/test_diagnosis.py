@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.diagnosis import ROWS, diagnosis, told
@@ -64,6 +64,7 @@ def test_what_is_empty_is_not_known() -> None:
     assert told(found)["triage.severity"] == "not measured"
 
 
+@settings(deadline=None)
 @given(
     document=st.dictionaries(
         st.sampled_from([*runs.TRIAGE, "other"]), ANYTHING | st.lists(st.dictionaries(st.text(), ANYTHING)), min_size=1

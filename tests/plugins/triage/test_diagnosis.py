@@ -199,7 +199,7 @@ def test_everything_silent_is_answered_within_the_deadline(tmp_path: Path) -> No
     assert (document["diagnosis"], document["sure"]) == ("unknown", "unknown")
     assert "your own connection" in document["title"]
     for name in ASKED:
-        assert json.loads((found.folder / "observations" / f"{name}.json").read_text())["duration"] < 6
+        assert json.loads((found.folder / "observations" / f"{name}.json").read_text())["duration"] < 20
 
 
 def test_a_run_without_evidence_is_unknown(tmp_path: Path) -> None:
