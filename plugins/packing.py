@@ -53,6 +53,9 @@ def packed(
     try:
         missing = _Packing(report, opening, redactor).written(file)
         _listed(opening.folder)
+    except KeyboardInterrupt:
+        tell("The incident pack was not made: it was stopped.")
+        return report
     except Exception as error:  # noqa: BLE001 - a pack that cannot be made takes no answer with it
         said = f"{NAME} could not be written ({_cause(error)})"
         tell(f"error: {said}")

@@ -325,10 +325,6 @@ class Run:
         self._stopping.release()  # a pack takes its time; Ctrl-C leaves it out
         try:
             return packed(report, self.opening, self.redactor, writer.line, writer.fullwidth)
-        except KeyboardInterrupt:
-            self._stopping.hold()
-            writer.line("The incident pack was not made: it was stopped.")
-            return report
         finally:
             self._stopping.hold()
 

@@ -50,7 +50,8 @@ class Stopping:
 
     def heard(self) -> None:
         """The exception has arrived: it is not raised again for the signals that came so far."""
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        if self._came:  # else the timer is none of ours
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
 
     def hold(self) -> None:
         """From here on signals only count."""
@@ -66,13 +67,14 @@ class Stopping:
         return self._came > 1
 
     def _raise(self, patience: float) -> None:
-        """Raise, unless one was raised just now, or is on its way out for less than `patience` seconds."""
-        since = time.monotonic() - self._raised
-        if self._held or since < AGAIN or (since < patience and _on_its_way_out()):
+        """Raise, but later where one was raised just now, or is on its way out for less than `patience` seconds."""
+        if self._held:
             return
-        self._raised = time.monotonic()
-        signal.setitimer(signal.ITIMER_REAL, AGAIN + 0.1, AGAIN)
-        raise KeyboardInterrupt
+        signal.setitimer(signal.ITIMER_REAL, AGAIN + 0.1)  # until it is heard
+        since = time.monotonic() - self._raised
+        if since >= AGAIN and (since >= patience or not _on_its_way_out()):
+            self._raised = time.monotonic()
+            raise KeyboardInterrupt
 
 
 def _on_its_way_out() -> bool:

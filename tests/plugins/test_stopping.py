@@ -92,6 +92,25 @@ def test_what_has_arrived_does_not_come_again(heeded: Stopping) -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def test_one_that_comes_too_soon_comes_later(heeded: Stopping) -> None:
+    """A watch was stopped, and at once the run as well."""
+    assert _sent()
+    heeded.heard()
+    assert not _sent()
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(30)
+
+
+def test_a_timer_of_somebody_else_is_left_alone(heeded: Stopping, stops: list[int]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 600.0)
+    try:
+        heeded.hold()
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+    assert stops == []
+
+
 @pytest.mark.usefixtures("at_once")
 def test_what_handles_one_is_not_torn_by_the_next(heeded: Stopping, stops: list[int]) -> None:
     with pytest.raises(KeyboardInterrupt) as caught:  # noqa: PT012 - seen from inside as well
